@@ -33,6 +33,9 @@ type Attributes struct {
 type Record struct {
 	ID          uint64 // unique within a run
 	Key         Key
+	FiveTuple   bool        // the key is a five-tuple, and so has a Community ID
+	IPVersion   uint8       // 0 for a key of MACs
+	Proto       Proto       // of the first packet where the key has none
 	Endpoint    [2]Endpoint // indexed by Side
 	Stats       Stats
 	Orientation Orientation
@@ -68,4 +71,4 @@ type Record struct {
 func (r *Record) Duration() time.Duration { return r.Stats.End.SaturatingSub(r.Stats.Start) }
 
 // L4 returns the protocol class of the flow.
-func (r *Record) L4() L4 { return r.Key.Proto.L4() }
+func (r *Record) L4() L4 { return r.Proto.L4() }

@@ -1,0 +1,55 @@
+# flowscope-xdp. `make` lists what there is.
+
+GO      ?= go
+BIN     := bin/flowscope-xdp
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+FUZZTIME ?= 10s
+export CGO_ENABLED ?= 0
+
+.PHONY: help generate build demo run test test-unit test-privileged bench bench-kernel fuzz lint fmt clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+generate: ## rebuild the eBPF objects and their Go types (clang-19, llvm-19, libbpf-dev)
+	$(GO) generate ./...
+
+build: ## build bin/flowscope-xdp, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/flowscope-xdp
+
+demo: build ## show the main job live, on private network namespaces (root)
+	$(GO) run ./tests/demo -bin $(BIN)
+
+run: build ## run on an interface: make run IFACE=eth0 (root)
+	$(BIN) run -i $(IFACE)
+
+test: test-unit test-privileged ## every test that may run here; as root the privileged ones too
+
+test-unit: ## the tests that need no privilege
+	$(GO) test ./cmd/... ./userspace/... ./docs/... ./tests/...
+
+test-privileged: build ## the tests that load and attach the programs (root)
+	@if [ "$$(id -u)" = 0 ]; then \
+		FLOWSCOPE_PRIVILEGED=1 $(GO) test -count=1 -p 1 ./cmd/... ./userspace/xdp/... ./tests/...; \
+	else \
+		echo "left out: the privileged tests (root is needed to load and attach eBPF programs)"; \
+	fi
+
+bench: ## every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./userspace/...
+
+fuzz: ## every fuzz target, FUZZTIME each (default 10s)
+	./tests/fuzz.sh $(FUZZTIME)
+
+lint: ## gofmt, vet, staticcheck
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt: $$files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt: ## format Go
+	gofmt -w .
+
+clean: ## remove what was built
+	rm -rf bin dist
