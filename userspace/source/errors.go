@@ -48,13 +48,13 @@ var foreign = []struct {
 	{"\xa1\xb2\xcd\x34", "a pcap of the patched 1999 format; convert it to pcapng first"},
 }
 
-// notCapture says what a file that begins with b looks like.
-func notCapture(b []byte) error {
+// notCapture says what the file at whose start the input stands looks like.
+func notCapture(in *input) error {
+	b, _ := in.need(8) // fewer if there are fewer; that they are wrong is known
 	for _, f := range foreign {
 		if bytes.HasPrefix(b, []byte(f.magic)) {
 			return fmt.Errorf("%w: it looks like %s", ErrNotCapture, f.advice)
 		}
 	}
-	b = b[:min(len(b), 8)]
 	return fmt.Errorf("%w: it begins with % x (%q)", ErrNotCapture, b, b)
 }

@@ -77,7 +77,7 @@ func (r *Reader) start() error {
 	case err == io.EOF:
 		return ErrEmpty
 	case err == io.ErrUnexpectedEOF:
-		return notCapture(r.in.buffered())
+		return notCapture(r.in)
 	case err != nil:
 		return err
 	}
@@ -107,7 +107,7 @@ func (r *Reader) choose(b []byte) (err error) {
 		r.format, err = newPcapng(r.in)
 		return err
 	}
-	return notCapture(r.in.buffered())
+	return notCapture(r.in)
 }
 
 // Next reads the next frame into f. It returns io.EOF after the last one. Any other
