@@ -14,6 +14,7 @@
 #define FS_MAX_MPLS	16
 #define FS_MAX_TUNNELS	4
 #define FS_MAX_EXT	8
+#define FS_MAX_GTP_EXT	8
 
 /* Why a frame is in no flow; the values are those of flow.Cause. */
 enum fs_cause {
@@ -55,6 +56,13 @@ struct fs_tunnel {
 	__u8	pad;
 };
 _Static_assert(sizeof(struct fs_tunnel) == 40, "fs_tunnel has holes");
+
+/* A UDP port and the kind of tunnel behind it (enum fs_tunnel_kind). */
+struct fs_tunnel_port {
+	__u16	port;
+	__u16	kind;
+};
+_Static_assert(sizeof(struct fs_tunnel_port) == 4, "fs_tunnel_port has holes");
 
 /* What the test clock carries before the frame, as XDP metadata
  * (BPF_PROG_TEST_RUN only): a replayed packet brings its own time and lengths.

@@ -12,11 +12,34 @@
 
 const volatile __u32 fs_decap = FS_DECAP_ALL;
 
-/* UDP ports of the kinds whose ports can be set; 0 is no port. */
-#define FS_TUNNEL_PORTS	4
+/* The UDP ports that tunnels are recognised by. A packet's destination port is asked
+ * first; of two entries with one port the first counts; port 0 ends the list.
+ */
+#define FS_TUNNEL_PORTS	15
 
-const volatile __u16 fs_vxlan_ports[FS_TUNNEL_PORTS] = { 4789, 8472 };
-const volatile __u16 fs_gtpu_ports[FS_TUNNEL_PORTS] = { 2152 };
+const volatile struct fs_tunnel_port fs_tunnel_ports[FS_TUNNEL_PORTS] = {
+	{ 6635, FS_TUNNEL_MPLS },	/* RFC 7510 */
+	{ 3544, FS_TUNNEL_TEREDO },	/* RFC 4380 */
+	{ 5072, FS_TUNNEL_AYIYA },
+	{ 4789, FS_TUNNEL_VXLAN },
+	{ 8472, FS_TUNNEL_VXLAN },	/* Linux before it had a number */
+	{ 4790, FS_TUNNEL_VXLAN },	/* always VXLAN-GPE */
+	{ 6081, FS_TUNNEL_GENEVE },
+	{ 2152, FS_TUNNEL_GTPU },
+};
+
+/* Bit (port & 63) for each of them, so that most packets are through at once. Whoever
+ * sets fs_tunnel_ports sets this too.
+ */
+#define FS_PORT_BIT(port)	(1ULL << ((port) & 63))
+
+const volatile __u64 fs_tunnel_port_mask =
+	FS_PORT_BIT(6635) | FS_PORT_BIT(3544) | FS_PORT_BIT(5072) |
+	FS_PORT_BIT(4789) | FS_PORT_BIT(8472) | FS_PORT_BIT(4790) |
+	FS_PORT_BIT(6081) | FS_PORT_BIT(2152);
+
+/* 0: the kernel has no multi-buffer XDP (before 5.18) nor the helpers for it. */
+const volatile __u8 fs_frags = 1;
 
 /* 1: time, lengths and link type come from struct fs_replay_meta before each
  * frame (BPF_PROG_TEST_RUN); a frame without it is counted as link_type.

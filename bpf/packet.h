@@ -10,16 +10,18 @@
 
 #include "abi.h"
 
-/* enum fs_packet_bits: what is known of a packet, in fs_packet.bits. */
+/* What is known of a packet, in fs_packet.bits. */
 enum fs_packet_bits {
 	FS_PKT_TCP		= 1 << 0,	/* the TCP fields are valid */
-	FS_PKT_CUT		= 1 << 1,	/* captured bytes < wire bytes */
-	FS_PKT_MACS		= 1 << 2,	/* the frame starts with dst and src MAC */
-	FS_PKT_OUTGOING		= 1 << 3,	/* the capture says the host sent it */
-	FS_PKT_DECAP_DEPTH	= 1 << 4,	/* one more tunnel than the limit */
-	FS_PKT_FRAG_FIRST	= 1 << 5,	/* fragment, offset 0: has the ports */
-	FS_PKT_FRAG_LATER	= 1 << 6,	/* fragment without L4 header */
-	FS_PKT_FRAG_MORE	= 1 << 7,	/* MF set: not the last fragment */
+	FS_PKT_CUT		= 1 << 1,	/* part of the IP packet was not captured */
+	FS_PKT_SRC_MAC		= 1 << 2,	/* source MAC at src_mac_off */
+	FS_PKT_DST_MAC		= 1 << 3,	/* destination MAC at offset 0 */
+	FS_PKT_IN		= 1 << 4,	/* the capture says the host received it */
+	FS_PKT_OUT		= 1 << 5,	/* the capture says the host sent it */
+	FS_PKT_DECAP_DEPTH	= 1 << 6,	/* one more tunnel than the limit */
+	FS_PKT_FRAG_FIRST	= 1 << 7,	/* fragment, offset 0: has the ports */
+	FS_PKT_FRAG_LATER	= 1 << 8,	/* fragment without L4 header */
+	FS_PKT_FRAG_MORE	= 1 << 9,	/* not the last fragment */
 };
 
 #define FS_PKT_FRAG	(FS_PKT_FRAG_FIRST | FS_PKT_FRAG_LATER)
@@ -56,6 +58,7 @@ struct fs_packet {
 	__u16		dport;
 	__u16		frag_off;	/* bytes */
 	__u16		segs;		/* wire packets; above 1 with GSO only */
+	__u16		bits;		/* enum fs_packet_bits */
 	__u16		vlans[FS_MAX_VLANS];	/* ids, outermost first */
 	__u8		n_vlans;
 	__u8		n_tunnels;	/* layers of the frame: fs_tunnels() */
@@ -66,8 +69,9 @@ struct fs_packet {
 	__u8		tcp_optlen;	/* option bytes behind the 20 of the header */
 	__u8		icmp_type;
 	__u8		icmp_code;
-	__u8		bits;		/* enum fs_packet_bits */
-	__u8		pad[4];
+	__u8		frag_proto;	/* of the datagram, as its fragments say it */
+	__u8		src_mac_off;
+	__u8		pad;
 };
 _Static_assert(sizeof(struct fs_packet) == 120, "fs_packet has holes");
 

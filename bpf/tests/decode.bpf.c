@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* decode.bpf.c: the parser alone, its answer in a map. Not part of the product:
+ * tests/decode compares it with userspace/packet.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include "../parse.h"
+
+struct answer {
+	struct fs_packet	packet;
+	struct fs_tcp_options	options;
+	struct fs_tunnels	tunnels;
+	__u32			cause;		/* enum fs_cause */
+	__u32			pad;
+};
+
+/* key: 0, value: what the last frame was. Written here, read by the test. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct answer);
+} answers SEC(".maps");
+
+static __always_inline struct answer *answer(void)
+{
+	__u32 zero = 0;
+	struct answer *a = bpf_map_lookup_elem(&answers, &zero);
+
+	if (a)
+		__builtin_memset(a, 0, sizeof(*a));
+	return a;
+}
+
+SEC("xdp.frags")
+int decode_xdp(struct xdp_md *ctx)
+{
+	struct answer *a = answer();
+	struct fs_packet p = {};
+
+	if (!a)
+		return XDP_ABORTED;
+	a->cause = fs_parse_xdp(ctx, &p);
+	a->packet = p;
+	return XDP_PASS;
+}
+
+SEC("tc")
+int decode_tc(struct __sk_buff *skb)
+{
+	struct answer *a = answer();
+	struct fs_packet p = {};
+
+	if (!a)
+		return TC_ACT_SHOT;
+	a->cause = fs_parse_skb(skb, &p);
+	a->packet = p;
+	return TC_ACT_OK;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
