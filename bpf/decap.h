@@ -113,6 +113,7 @@ struct fs_walk {
 	struct fs_packet	pkt;	/* being filled */
 	struct fs_packet	done;	/* the innermost that decoded */
 	struct fs_tunnels	tunnels;
+	struct fs_tcp_options	options;	/* options.h */
 	__u32	link_type;
 	__u32	off;		/* of the next header */
 	__u32	end;		/* of what it is in, on the wire */

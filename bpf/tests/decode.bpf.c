@@ -5,7 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
-#include "../parse.h"
+#include "../options.h"
 
 struct answer {
 	struct fs_packet	packet;
@@ -38,11 +38,17 @@ int decode_xdp(struct xdp_md *ctx)
 {
 	struct answer *a = answer();
 	struct fs_packet p = {};
+	struct fs_walk *w;
 
 	if (!a)
 		return XDP_ABORTED;
 	a->cause = fs_parse_xdp(ctx, &p);
 	a->packet = p;
+	w = fs_walk_of(FS_HOOK_XDP);
+	if (w && p.n_tunnels)
+		a->tunnels = w->tunnels;
+	if (p.bits & FS_PKT_TCP)
+		fs_options_xdp(ctx, &p, &a->options);
 	return XDP_PASS;
 }
 
@@ -51,11 +57,17 @@ int decode_tc(struct __sk_buff *skb)
 {
 	struct answer *a = answer();
 	struct fs_packet p = {};
+	struct fs_walk *w;
 
 	if (!a)
 		return TC_ACT_SHOT;
 	a->cause = fs_parse_skb(skb, &p);
 	a->packet = p;
+	w = fs_walk_of(FS_HOOK_TC);
+	if (w && p.n_tunnels)
+		a->tunnels = w->tunnels;
+	if (p.bits & FS_PKT_TCP)
+		fs_options_skb(skb, &p, &a->options);
 	return TC_ACT_OK;
 }
 
