@@ -165,6 +165,8 @@ type plan struct {
 	ports [3*len(Ports{}) + 3]udpPort
 	n     int
 	ready bool
+
+	noDirect bool // tests compare both ways
 }
 
 // A udpPort binds a port to the tunnel kind found behind it.
@@ -210,9 +212,12 @@ func (p *plan) enable(kind flow.TunnelKind, on bool, ports ...uint16) {
 // has reports whether kind is opened.
 func (p *plan) has(kind flow.TunnelKind) bool { return p.kinds>>kind&1 != 0 }
 
+// maybe reports false for a port that surely is of no tunnel.
+func (p *plan) maybe(port uint16) bool { return p.mask>>(port&63)&1 != 0 }
+
 // kind returns the tunnel kind behind a UDP port, or flow.TunnelNone.
 func (p *plan) kind(port uint16) flow.TunnelKind {
-	if p.mask>>(port&63)&1 == 0 {
+	if !p.maybe(port) {
 		return flow.TunnelNone
 	}
 	for _, e := range p.ports[:p.n] {

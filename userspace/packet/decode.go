@@ -49,7 +49,8 @@ const (
 type Decoder struct {
 	Decap Decap
 
-	plan plan
+	plan   plan
+	layers [2]layer // scratch
 }
 
 // Decode fills p from v and returns flow.Decoded, or why the frame cannot be part of
@@ -58,27 +59,26 @@ func (d *Decoder) Decode(v *View, p *Packet) flow.Cause {
 	if !d.plan.ready {
 		d.plan = d.Decap.compile()
 	}
-	c := cursor{b: v.Frame, end: v.WireLen(), p: p, plan: &d.plan}
-	p.Time, p.WireLen, p.Dir = v.Time, c.end, v.Dir
+	var c cursor // set field by field: a literal is built aside and copied
+	c.b, c.end, c.p, c.d = v.Frame, v.WireLen(), p, d
+	p.Time, p.WireLen, p.Dir, p.Cause = v.Time, c.end, v.Dir, flow.Decoded
 	p.NVLANs, p.NTunnels, p.HasMAC, p.DecapDepth = 0, 0, false, false
 	if v.HasVLAN {
 		p.VLANs[0], p.NVLANs = v.VLAN, 1
 	}
-	var l layer
 	cause := c.link(v)
 	if cause == flow.Decoded {
-		cause = c.network(&l)
+		cause = c.network(&d.layers[0])
+	}
+	if cause == flow.Decoded && !c.done {
+		c.descend()
+	}
+	if cause == flow.Decoded && d.Decap.Require && p.NTunnels == 0 {
+		cause = flow.CauseExtractor
 	}
 	if cause != flow.Decoded {
 		return p.fail(cause)
 	}
-	if l.proto != flow.ProtoTCP {
-		c.descend(&l)
-	}
-	if d.Decap.Require && p.NTunnels == 0 {
-		return p.fail(flow.CauseExtractor)
-	}
-	l.commit(c.b, p)
 	return flow.Decoded
 }
 
@@ -89,7 +89,12 @@ type cursor struct {
 	end  int    // where the enclosing layer ends on the wire
 	next uint32 // ethertype of what is at off, or one of the next constants
 	p    *Packet
-	plan *plan
+	d    *Decoder
+
+	// The IP header that carries what is at off; version 0: none.
+	carrier        int
+	carrierVersion uint8
+	done           bool // p is complete: direct was taken
 }
 
 // rest returns how many captured bytes lie ahead.
@@ -108,7 +113,9 @@ func (c *cursor) link(v *View) flow.Cause {
 		if len(c.b) < etherLen {
 			return flow.CauseTruncated
 		}
-		c.p.DstMAC, c.p.SrcMAC, c.p.HasMAC = flow.MAC(c.b[:6]), flow.MAC(c.b[6:12]), true
+		copy(c.p.DstMAC[:], c.b[:6])
+		copy(c.p.SrcMAC[:], c.b[6:12])
+		c.p.HasMAC = true
 		c.advance(etherLen, uint32(binary.BigEndian.Uint16(c.b[12:])))
 		return flow.Decoded
 	case LinkRaw, LinkRawBSD, LinkRawBSDOS:
@@ -173,9 +180,12 @@ func (c *cursor) cooked(v *View, n, proto, alen, mac int) flow.Cause {
 }
 
 // network goes through what lies between here and an IP header, and reads that
-// and its L4 header into l, which holds the IP layer outside (version 0: none).
+// and its L4 header into l, or with done all of it into p.
 func (c *cursor) network(l *layer) flow.Cause {
 	for {
+		if c.next == etherIPv4 && c.direct(l) {
+			return flow.Decoded
+		}
 		cause := flow.Decoded
 		switch c.next {
 		case etherIPv4:
@@ -187,9 +197,9 @@ func (c *cursor) network(l *layer) flow.Cause {
 		case etherVLAN, etherQinQ, etherOldQinQ:
 			cause = c.vlan()
 		case etherMPLS, etherMPLSMul:
-			cause = c.mpls(l)
+			cause = c.mpls()
 		case etherPPPoE:
-			cause = c.pppoe(l)
+			cause = c.pppoe()
 		case nextPPP:
 			cause = c.ppp()
 		case nextEther:
@@ -261,9 +271,9 @@ func (c *cursor) snap() flow.Cause {
 }
 
 // mpls reads a label stack (RFC 3032) and guesses what is below it (RFC 4928, RFC
-// 4448). l is the IP layer that carries it, if any.
-func (c *cursor) mpls(l *layer) flow.Cause {
-	if !c.plan.has(flow.TunnelMPLS) {
+// 4448).
+func (c *cursor) mpls() flow.Cause {
+	if !c.d.plan.has(flow.TunnelMPLS) {
 		return flow.CauseNotIP
 	}
 	for range MaxMPLSLabels {
@@ -273,14 +283,14 @@ func (c *cursor) mpls(l *layer) flow.Cause {
 		label := binary.BigEndian.Uint32(c.b[c.off:])
 		c.off += 4
 		if label>>8&1 != 0 {
-			return c.belowMPLS(label>>12, l)
+			return c.belowMPLS(label >> 12)
 		}
 	}
 	return flow.CauseMalformed
 }
 
 // belowMPLS decides by the first nibble after the bottom of the stack.
-func (c *cursor) belowMPLS(label uint32, l *layer) flow.Cause {
+func (c *cursor) belowMPLS(label uint32) flow.Cause {
 	if c.rest() < 1 {
 		return flow.CauseTruncated
 	}
@@ -294,12 +304,12 @@ func (c *cursor) belowMPLS(label uint32, l *layer) flow.Cause {
 	default:
 		c.next = nextEther
 	}
-	return c.push(flow.TunnelMPLS, l, label, true)
+	return c.push(flow.TunnelMPLS, label, true)
 }
 
 // pppoe reads the header of a PPPoE session (RFC 2516).
-func (c *cursor) pppoe(l *layer) flow.Cause {
-	if !c.plan.has(flow.TunnelPPPoE) {
+func (c *cursor) pppoe() flow.Cause {
+	if !c.d.plan.has(flow.TunnelPPPoE) {
 		return flow.CauseNotIP
 	}
 	if c.rest() < pppoeLen {
@@ -311,7 +321,7 @@ func (c *cursor) pppoe(l *layer) flow.Cause {
 	}
 	session := binary.BigEndian.Uint16(h[2:])
 	c.advance(pppoeLen, nextPPP)
-	return c.push(flow.TunnelPPPoE, l, uint32(session), true)
+	return c.push(flow.TunnelPPPoE, uint32(session), true)
 }
 
 // ppp reads a PPP protocol number of one or two bytes (RFC 1661).

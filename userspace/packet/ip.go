@@ -44,7 +44,9 @@ func (c *cursor) ipv4(l *layer) flow.Cause {
 	if c.rest() < hlen {
 		return flow.CauseTruncated
 	}
-	*l = layer{ip: c.off, l4: c.off + hlen, end: c.off + total, version: 4, ttl: h[8], proto: flow.Proto(h[9])}
+	l.ip, l.l4, l.end = c.off, c.off+hlen, c.off+total
+	l.version, l.ttl, l.proto = 4, h[8], flow.Proto(h[9])
+	l.label, l.frag, l.noLen = 0, Frag{}, false
 	if f := binary.BigEndian.Uint16(h[6:]); f&(fragOffset|fragMore) != 0 {
 		l.frag = Frag{ID: uint32(binary.BigEndian.Uint16(h[4:])), Offset: f & fragOffset * 8, More: f&fragMore != 0}
 	}
@@ -67,10 +69,9 @@ func (c *cursor) ipv6(l *layer) flow.Cause {
 	if first>>28 != 6 || total > room || total < ipv6Len {
 		return flow.CauseMalformed
 	}
-	*l = layer{
-		ip: c.off, l4: c.off + ipv6Len, end: c.off + total, version: 6, ttl: h[7], proto: flow.Proto(h[6]),
-		label: first & 0xfffff, noLen: noLen,
-	}
+	l.ip, l.l4, l.end = c.off, c.off+ipv6Len, c.off+total
+	l.version, l.ttl, l.proto = 6, h[7], flow.Proto(h[6])
+	l.label, l.frag, l.noLen = first&0xfffff, Frag{}, noLen
 	if cause := c.extensions(l); cause != flow.Decoded {
 		return cause
 	}
@@ -134,7 +135,6 @@ func (c *cursor) need(l *layer, n int) flow.Cause {
 
 // commit writes l to p as the packet that frame b is about.
 func (l *layer) commit(b []byte, p *Packet) {
-	p.Cause = flow.Decoded
 	p.IPLen, p.IPOff, p.L4Off = l.end-l.ip, l.ip, l.l4
 	p.PayloadOff, p.PayloadLen = l.pay, l.payLen
 	p.PayloadCap = l.payLen
@@ -146,23 +146,26 @@ func (l *layer) commit(b []byte, p *Packet) {
 	p.SrcPort, p.DstPort = l.sport, l.dport
 	p.ICMPType, p.ICMPCode = l.icmpType, l.icmpCode
 	p.IPVersion, p.Proto, p.TTL, p.FlowLabel, p.Frag = l.version, l.proto, l.ttl, l.label, l.frag
-	l.addresses(b, &p.Src, &p.Dst)
+	addresses(b, l.ip, l.version, &p.Src, &p.Dst)
 	p.HasTCP = l.tcp
 	if l.tcp {
 		parseTCP(b[l.l4:min(l.pay, len(b))], &p.TCP)
 	}
 }
 
-// addresses copies the addresses of the IP header.
-func (l *layer) addresses(b []byte, src, dst *[16]byte) {
-	if l.version == 4 {
-		h := b[l.ip : l.ip+ipv4Len]
+// addresses copies the addresses of the IP header at off; version 0 has none.
+func addresses(b []byte, off int, version uint8, src, dst *[16]byte) {
+	switch version {
+	case 4:
+		h := b[off : off+ipv4Len]
 		mapIPv4(src, h[12:16])
 		mapIPv4(dst, h[16:20])
-		return
+	case 6:
+		h := b[off : off+ipv6Len]
+		*src, *dst = [16]byte(h[8:24]), [16]byte(h[24:40])
+	default:
+		*src, *dst = [16]byte{}, [16]byte{}
 	}
-	h := b[l.ip : l.ip+ipv6Len]
-	*src, *dst = [16]byte(h[8:24]), [16]byte(h[24:40])
 }
 
 // mapIPv4 writes the IPv4-mapped form of a, as flow.MapV4 does.

@@ -30,6 +30,7 @@ const (
 // transport reads the L4 header at l.l4.
 func (c *cursor) transport(l *layer) flow.Cause {
 	l.pay, l.payLen = l.l4, l.end-l.l4
+	l.sport, l.dport, l.icmpType, l.icmpCode, l.tcp = 0, 0, 0, 0, false
 	if l.frag.IsFragment() {
 		if int(l.frag.Offset)+l.payLen > maxDatagram || l.frag.More && l.payLen%8 != 0 {
 			return flow.CauseMalformed
@@ -131,7 +132,11 @@ func parseTCP(h []byte, t *TCP) {
 	t.Urgent = binary.BigEndian.Uint16(h[18:])
 	t.Options = 0
 	t.WScale, t.MSS, t.TSVal, t.TSEcr = 0, 0, 0, 0
-	if len(o) > 0 {
+	switch {
+	case len(o) == 12 && binary.BigEndian.Uint32(o) == linuxTimestamps:
+		t.Options = flow.OptTimestamps
+		t.TSVal, t.TSEcr = binary.BigEndian.Uint32(o[4:]), binary.BigEndian.Uint32(o[8:])
+	case len(o) > 0:
 		parseOptions(o, t)
 	}
 }

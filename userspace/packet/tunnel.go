@@ -39,70 +39,70 @@ const (
 	teredoOrig  = 8
 )
 
-// descend opens tunnel after tunnel as long as what is inside decodes, and leaves the
-// innermost packet in l. What an unsuccessful attempt noted is taken back.
-func (c *cursor) descend(l *layer) {
-	p := c.p
-	for !l.frag.IsFragment() {
-		vlans, tunnels := p.NVLANs, p.NTunnels
-		var in layer
-		c.off, c.end = l.pay, l.pay+l.payLen
-		if !c.open(l) || c.inside(l, &in) != flow.Decoded {
-			p.NVLANs, p.NTunnels = vlans, tunnels
+// descend opens tunnel after tunnel as long as what is inside decodes, and completes p
+// with the innermost packet. It begins at the packet in the first layer.
+func (c *cursor) descend() {
+	out, in := &c.d.layers[0], &c.d.layers[1]
+	for !out.frag.IsFragment() && c.inside(out, in) {
+		if c.done {
 			return
 		}
-		*l = in
+		out, in = in, out
 	}
+	out.commit(c.b, c.p)
 }
 
-// inside decodes what a tunnel carried. l is the layer that carried it.
-func (c *cursor) inside(l, in *layer) flow.Cause {
-	*in = *l // the carrier, for MPLS
-	return c.network(in)
+// inside decodes the packet that out carries into in, or takes back what it noted and
+// reports false.
+func (c *cursor) inside(out, in *layer) bool {
+	vlans, tunnels := c.p.NVLANs, c.p.NTunnels
+	c.off, c.end = out.pay, out.pay+out.payLen
+	c.carrier, c.carrierVersion = out.ip, out.version
+	if c.open(out) && c.network(in) == flow.Decoded {
+		return true
+	}
+	c.p.NVLANs, c.p.NTunnels = vlans, tunnels
+	return false
 }
 
 // open reads the tunnel header that l carries, if any.
 func (c *cursor) open(l *layer) bool {
 	switch l.proto {
 	case flow.ProtoUDP:
-		kind := c.plan.kind(l.dport)
-		if kind == flow.TunnelNone {
-			kind = c.plan.kind(l.sport)
-		}
-		return kind != flow.TunnelNone && c.openUDP(kind, l)
 	case flow.ProtoGRE:
-		return c.gre(l)
+		return c.gre()
 	case flow.ProtoIPIP:
-		return c.ipip(l, etherIPv4)
+		return c.ipip(etherIPv4)
 	case flow.ProtoIPv6:
-		return c.ipip(l, etherIPv6)
+		return c.ipip(etherIPv6)
+	default:
+		return false
 	}
-	return false
-}
-
-// openUDP reads the header of kind.
-func (c *cursor) openUDP(kind flow.TunnelKind, l *layer) bool {
+	kind := c.d.plan.kind(l.dport)
+	if kind == flow.TunnelNone {
+		kind = c.d.plan.kind(l.sport)
+	}
 	switch kind {
 	case flow.TunnelVXLAN:
 		return c.vxlan(l)
 	case flow.TunnelGeneve:
-		return c.geneve(l)
+		return c.geneve()
 	case flow.TunnelGTPU:
-		return c.gtpu(l)
+		return c.gtpu()
 	case flow.TunnelMPLS:
 		c.next = etherMPLS
 		return true
 	case flow.TunnelTeredo:
-		return c.teredo(l)
+		return c.teredo()
 	case flow.TunnelAYIYA:
-		return c.ayiya(l)
+		return c.ayiya()
 	}
 	return false
 }
 
-// push notes a tunnel carried by l. At the limit it refuses, so that the packet stays
+// push notes a tunnel carried by the carrier. At the limit it refuses, so that the packet stays
 // at the level that carries it.
-func (c *cursor) push(kind flow.TunnelKind, l *layer, id uint32, hasID bool) flow.Cause {
+func (c *cursor) push(kind flow.TunnelKind, id uint32, hasID bool) flow.Cause {
 	p := c.p
 	if p.NTunnels == MaxTunnels {
 		p.DecapDepth = true
@@ -110,19 +110,15 @@ func (c *cursor) push(kind flow.TunnelKind, l *layer, id uint32, hasID bool) flo
 	}
 	t := &p.Tunnels[p.NTunnels]
 	p.NTunnels++
-	t.Kind, t.ID, t.HasID, t.IPVersion = kind, id, hasID, l.version
-	if l.version == 0 {
-		t.Src, t.Dst = [16]byte{}, [16]byte{}
-		return flow.Decoded
-	}
-	l.addresses(c.b, &t.Src, &t.Dst)
+	t.Kind, t.ID, t.HasID, t.IPVersion = kind, id, hasID, c.carrierVersion
+	addresses(c.b, c.carrier, c.carrierVersion, &t.Src, &t.Dst)
 	return flow.Decoded
 }
 
 // enter pushes a tunnel and moves past its header of n bytes to what has type next.
-func (c *cursor) enter(kind flow.TunnelKind, l *layer, id uint32, hasID bool, n int, next uint32) bool {
+func (c *cursor) enter(kind flow.TunnelKind, id uint32, hasID bool, n int, next uint32) bool {
 	c.advance(n, next)
-	return c.push(kind, l, id, hasID) == flow.Decoded
+	return c.push(kind, id, hasID) == flow.Decoded
 }
 
 // header returns n captured bytes ahead that lie in the tunnel, or nil.
@@ -134,8 +130,8 @@ func (c *cursor) header(n int) []byte {
 }
 
 // ipip: IP in IP (RFC 2003, RFC 2473, RFC 4213).
-func (c *cursor) ipip(l *layer, next uint32) bool {
-	return c.plan.has(flow.TunnelIPIP) && c.enter(flow.TunnelIPIP, l, 0, false, 0, next)
+func (c *cursor) ipip(next uint32) bool {
+	return c.d.plan.has(flow.TunnelIPIP) && c.enter(flow.TunnelIPIP, 0, false, 0, next)
 }
 
 // vxlan: RFC 7348, and VXLAN-GPE on its own port (draft-ietf-nvo3-vxlan-gpe), which
@@ -146,7 +142,7 @@ func (c *cursor) vxlan(l *layer) bool {
 		return false
 	}
 	next := uint32(nextEther)
-	if gpe := l.dport == gpePort || l.sport == gpePort && c.plan.kind(l.dport) == flow.TunnelNone; gpe && h[0]&0x04 != 0 {
+	if gpe := l.dport == gpePort || l.sport == gpePort && c.d.plan.kind(l.dport) == flow.TunnelNone; gpe && h[0]&0x04 != 0 {
 		switch h[3] {
 		case 1:
 			next = etherIPv4
@@ -159,11 +155,11 @@ func (c *cursor) vxlan(l *layer) bool {
 			return false
 		}
 	}
-	return c.enter(flow.TunnelVXLAN, l, binary.BigEndian.Uint32(h[4:])>>8, true, vxlanLen, next)
+	return c.enter(flow.TunnelVXLAN, binary.BigEndian.Uint32(h[4:])>>8, true, vxlanLen, next)
 }
 
 // geneve: RFC 8926.
-func (c *cursor) geneve(l *layer) bool {
+func (c *cursor) geneve() bool {
 	h := c.header(geneveLen)
 	if h == nil || h[0]>>6 != 0 {
 		return false
@@ -180,12 +176,12 @@ func (c *cursor) geneve(l *layer) bool {
 	if c.header(n) == nil {
 		return false
 	}
-	return c.enter(flow.TunnelGeneve, l, binary.BigEndian.Uint32(h[4:])>>8, true, n, next)
+	return c.enter(flow.TunnelGeneve, binary.BigEndian.Uint32(h[4:])>>8, true, n, next)
 }
 
 // gtpu: a G-PDU of GTP version 1 (3GPP TS 29.281 §5). The chain of extension headers is
 // read if the E flag says so, and at most 8 of them.
-func (c *cursor) gtpu(l *layer) bool {
+func (c *cursor) gtpu() bool {
 	h := c.header(gtpLen)
 	if h == nil || h[0]>>4 != 3 || h[1] != 255 {
 		return false
@@ -202,7 +198,7 @@ func (c *cursor) gtpu(l *layer) bool {
 	if c.header(n) == nil {
 		return false
 	}
-	return c.enter(flow.TunnelGTPU, l, binary.BigEndian.Uint32(h[4:]), true, n, nextIP)
+	return c.enter(flow.TunnelGTPU, binary.BigEndian.Uint32(h[4:]), true, n, nextIP)
 }
 
 // gtpExtensions walks extension headers; the type of the next one is the byte before
@@ -229,7 +225,7 @@ func (c *cursor) gtpExtensions(n int) int {
 
 // gre: version 0 (RFC 2784, 2890), with NVGRE (RFC 7637) and ERSPAN in it, and version
 // 1, which is PPTP's (RFC 2637).
-func (c *cursor) gre(l *layer) bool {
+func (c *cursor) gre() bool {
 	h := c.header(greLen)
 	if h == nil {
 		return false
@@ -237,15 +233,15 @@ func (c *cursor) gre(l *layer) bool {
 	flags, proto := binary.BigEndian.Uint16(h), uint32(binary.BigEndian.Uint16(h[2:]))
 	switch flags & greVersion {
 	case 0:
-		return flags&greRouting == 0 && c.gre0(l, flags, proto)
+		return flags&greRouting == 0 && c.gre0(flags, proto)
 	case 1:
-		return proto == grePPP && flags&greKey != 0 && c.pptp(l, flags)
+		return proto == grePPP && flags&greKey != 0 && c.pptp(flags)
 	}
 	return false
 }
 
 // gre0 reads the optional fields of version 0.
-func (c *cursor) gre0(l *layer, flags uint16, proto uint32) bool {
+func (c *cursor) gre0(flags uint16, proto uint32) bool {
 	n := greLen
 	if flags&greChecksum != 0 {
 		n += 4
@@ -263,7 +259,7 @@ func (c *cursor) gre0(l *layer, flags uint16, proto uint32) bool {
 	}
 	if proto == greERSPAN2 || proto == greERSPAN3 {
 		c.off += n
-		return c.plan.has(flow.TunnelERSPAN) && c.erspan(l, proto, flags&greSequence != 0)
+		return c.d.plan.has(flow.TunnelERSPAN) && c.erspan(proto, flags&greSequence != 0)
 	}
 	id, hasID := uint32(0), flags&greKey != 0
 	if hasID {
@@ -278,13 +274,13 @@ func (c *cursor) gre0(l *layer, flags uint16, proto uint32) bool {
 	default:
 		return false
 	}
-	return c.plan.has(flow.TunnelGRE) && c.enter(flow.TunnelGRE, l, id, hasID, n, proto)
+	return c.d.plan.has(flow.TunnelGRE) && c.enter(flow.TunnelGRE, id, hasID, n, proto)
 }
 
 // erspan: draft-foschiano-erspan. Type I, without a sequence number, has no header.
-func (c *cursor) erspan(l *layer, proto uint32, sequence bool) bool {
+func (c *cursor) erspan(proto uint32, sequence bool) bool {
 	if proto == greERSPAN2 && !sequence {
-		return c.enter(flow.TunnelERSPAN, l, 0, false, 0, nextEther)
+		return c.enter(flow.TunnelERSPAN, 0, false, 0, nextEther)
 	}
 	n, version := erspan2Len, byte(1)
 	if proto == greERSPAN3 {
@@ -298,14 +294,14 @@ func (c *cursor) erspan(l *layer, proto uint32, sequence bool) bool {
 		n += 8
 	}
 	session := uint32(binary.BigEndian.Uint16(h[2:]) & 0x3ff)
-	return c.enter(flow.TunnelERSPAN, l, session, true, n, nextEther)
+	return c.enter(flow.TunnelERSPAN, session, true, n, nextEther)
 }
 
 // pptp: enhanced GRE with a PPP frame in it, perhaps after the address and control
 // bytes of HDLC framing. Encrypted or compressed ones have another PPP protocol.
-func (c *cursor) pptp(l *layer, flags uint16) bool {
+func (c *cursor) pptp(flags uint16) bool {
 	h := c.header(pptpLen)
-	if h == nil || flags&greSequence == 0 || !c.plan.has(flow.TunnelPPTP) {
+	if h == nil || flags&greSequence == 0 || !c.d.plan.has(flow.TunnelPPTP) {
 		return false
 	}
 	n := pptpLen + 4
@@ -316,29 +312,29 @@ func (c *cursor) pptp(l *layer, flags uint16) bool {
 		n += 2
 	}
 	call := binary.BigEndian.Uint16(h[6:])
-	return c.enter(flow.TunnelPPTP, l, uint32(call), true, n, nextPPP)
+	return c.enter(flow.TunnelPPTP, uint32(call), true, n, nextPPP)
 }
 
 // teredo: RFC 4380 §5.1.1, an authentication header and an origin indication may
 // come first.
-func (c *cursor) teredo(l *layer) bool {
+func (c *cursor) teredo() bool {
 	if h := c.header(teredoAuth); h != nil && h[0] == 0 && h[1] == 1 {
 		c.off += teredoAuth + int(h[2]) + int(h[3]) + teredoNonce
 	}
 	if h := c.header(teredoOrig); h != nil && h[0] == 0 && h[1] == 0 {
 		c.off += teredoOrig
 	}
-	return c.fills() && c.enter(flow.TunnelTeredo, l, 0, false, 0, etherIPv6)
+	return c.fills() && c.enter(flow.TunnelTeredo, 0, false, 0, etherIPv6)
 }
 
 // ayiya: draft-massar-v6ops-ayiya; only the opcode "forward" with IPv6 in it.
-func (c *cursor) ayiya(l *layer) bool {
+func (c *cursor) ayiya() bool {
 	h := c.header(ayiyaLen)
 	if h == nil || h[2]&15 != 1 || h[3] != byte(flow.ProtoIPv6) {
 		return false
 	}
 	c.off += ayiyaLen + 1<<(h[0]>>4) + int(h[1]>>4)*4
-	return c.fills() && c.enter(flow.TunnelAYIYA, l, 0, false, 0, etherIPv6)
+	return c.fills() && c.enter(flow.TunnelAYIYA, 0, false, 0, etherIPv6)
 }
 
 // fills reports whether an IPv6 packet lies ahead that fills the tunnel to its end.
