@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/packet"
+	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
+	"github.com/flowscope/flowscope-xdp/userspace/source"
+)
+
+func replayCommand() *cobra.Command {
+	var f flags
+	var engineName string
+	c := &cobra.Command{
+		Use:   "replay FILE…",
+		Short: "track the flows of capture files (pcap, pcapng, gzip; - is standard input)",
+		Long: `replay reads capture files and writes what a live run would have said. Several
+files are one input, in the order given.
+
+Link types: Ethernet, raw IP, Linux cooked v1 and v2, BSD null and loop.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("replay: no FILE given (- is standard input)")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, files []string) error {
+			return replay(c.Context(), &f, engineName, files)
+		},
+	}
+	f.register(c.Flags())
+	c.Flags().StringVar(&engineName, "engine", "userspace", "who decodes and counts: userspace, or kernel (the XDP program by BPF_PROG_TEST_RUN; root)")
+	return c
+}
+
+// A replayer takes the frames of a file.
+type replayer interface {
+	Frame(v *packet.View) error
+	Finish() error
+	Summary() flow.Summary
+}
+
+func replay(ctx context.Context, f *flags, engineName string, files []string) error {
+	opt, err := f.pipeline()
+	if err != nil {
+		return err
+	}
+	// A wrong format is found before anything is read.
+	out, err := openOutput(f.format, f.output, f.events)
+	if err != nil {
+		return err
+	}
+	opt.Handler = out.event
+	r, err := newReplayer(engineName, opt)
+	if err != nil {
+		return err
+	}
+	var clamped uint64
+	for _, name := range files {
+		if err = replayFile(ctx, r, name, out, &clamped); err != nil {
+			break
+		}
+	}
+	err = errors.Join(err, r.Finish())
+	s := r.Summary()
+	s.ClockClamped = clamped
+	if err != nil {
+		s.Interrupted = oneLine(err.Error())
+	}
+	return errors.Join(err, out.finish(&s))
+}
+
+func newReplayer(engineName string, opt pipeline.Options[flow.Key]) (replayer, error) {
+	switch engineName {
+	case "userspace":
+		return userspaceReplayer{pipeline.NewSessionDriver(opt)}, nil
+	case "kernel":
+		return newKernelReplayer(opt)
+	}
+	return nil, usagef("--engine %s is unknown: use userspace or kernel", engineName)
+}
+
+// A userspaceReplayer is the engine in pure Go, which cannot fail.
+type userspaceReplayer struct {
+	d *pipeline.SessionDriver[flow.Key]
+}
+
+func (r userspaceReplayer) Frame(v *packet.View) error { r.d.Frame(v); return nil }
+func (r userspaceReplayer) Finish() error              { r.d.Finish(); return nil }
+func (r userspaceReplayer) Summary() flow.Summary      { return r.d.Summary() }
+
+// checkEvery is how many frames pass between looks at the context and the output.
+const checkEvery = 1024
+
+func replayFile(ctx context.Context, r replayer, name string, out *output, clamped *uint64) error {
+	src, err := source.Open(name)
+	if err != nil {
+		return fmt.Errorf("open capture: %w", named(name, err))
+	}
+	defer src.Close()
+	defer func() { *clamped += src.ClockClamped() }()
+	var fr source.Frame
+	for n := 1; ; n++ {
+		if n%checkEvery == 0 {
+			if err := errors.Join(ctxError(ctx), out.err); err != nil {
+				return err
+			}
+		}
+		switch err := src.Next(&fr); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read capture: %w", named(name, err))
+		}
+		v := packet.View{Frame: fr.Data, Time: fr.Time, OrigLen: fr.OrigLen, LinkType: packet.LinkType(fr.LinkType), Dir: packet.CaptureDir(fr.Dir)}
+		if err := r.Frame(&v); err != nil {
+			return fmt.Errorf("replay %s: %w", name, err)
+		}
+	}
+}
+
+// named puts a file's name before an error that does not have it.
+func named(name string, err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// ctxError says that a signal ended the run.
+func ctxError(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
+var errInterrupted = errors.New("interrupted by a signal")

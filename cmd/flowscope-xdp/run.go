@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flowscope/flowscope-xdp/userspace/engine"
+	"github.com/flowscope/flowscope-xdp/userspace/xdp"
+)
+
+func runCommand() *cobra.Command {
+	var f flags
+	var ifaces []string
+	var mode string
+	var duration time.Duration
+	c := &cobra.Command{
+		Use:   "run -i IFACE[,IFACE…]",
+		Short: "track the flows of network interfaces, live, by XDP",
+		Long: `run attaches an XDP program to the interfaces, counts every packet that comes in on
+them, and writes flows and messages until SIGINT, SIGTERM or --duration ends it.
+Packets that go out are not seen.
+
+It needs CAP_BPF and CAP_NET_ADMIN, or root.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if len(ifaces) == 0 {
+				return usagef("run: no interface given: name one with -i")
+			}
+			if duration < 0 {
+				return usagef("--duration must not be negative")
+			}
+			m, err := xdp.ParseMode(mode)
+			if err != nil {
+				return usagef("--mode: %w", err)
+			}
+			ctx, cancel := withDuration(c.Context(), duration)
+			defer cancel()
+			return run(ctx, &f, ifaces, m)
+		},
+	}
+	f.register(c.Flags())
+	c.Flags().StringSliceVarP(&ifaces, "interface", "i", nil, "interfaces to attach to")
+	c.Flags().StringVar(&mode, "mode", "auto", "how to attach: auto, native or generic")
+	c.Flags().DurationVar(&duration, "duration", 0, "end after this long (0: at SIGINT or SIGTERM)")
+	return c
+}
+
+func withDuration(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
+	opt, err := f.pipeline()
+	if err != nil {
+		return err
+	}
+	if err := f.checkLive(); err != nil {
+		return err
+	}
+	out, err := openOutput(f.format, f.output, f.events)
+	if err != nil {
+		return err
+	}
+	opt.Handler = out.event
+	live, err := engine.NewLive(engine.LiveOptions{Pipeline: opt, MaxFlows: f.maxFlows, Interfaces: ifaces, Mode: mode})
+	if err != nil {
+		return err
+	}
+	defer live.Close()
+	for _, a := range live.Attached() {
+		fmt.Fprintf(os.Stderr, "flowscope-xdp: %s\n", a)
+	}
+	fmt.Fprintf(os.Stderr, "flowscope-xdp: running; table of %d flows, %d MiB; Ctrl-C ends it\n", f.maxFlows, live.Memory()>>20)
+	runErr := live.Run(ctx, func() error { out.flush(); return out.err })
+	s := live.Summary()
+	if runErr != nil {
+		s.Interrupted = oneLine(runErr.Error())
+	}
+	return errors.Join(runErr, out.finish(&s))
+}
+
+// checkLive refuses what only replay can do.
+func (f *flags) checkLive() error {
+	switch {
+	case f.key != "five-tuple":
+		return usagef("--key %s goes with replay only: the kernel's table is keyed by five-tuple", f.key)
+	case f.dedup != "off":
+		return usagef("--dedup goes with replay only")
+	}
+	return nil
+}

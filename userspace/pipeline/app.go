@@ -1,0 +1,266 @@
+package pipeline
+
+import (
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/parsers"
+)
+
+// Limits of probing (SEMANTICS.md §6.2): "more" after this many bytes of a side, or
+// of both, means no.
+const (
+	probeSideLimit  = 64
+	probeTotalLimit = 512
+)
+
+// maxProtocols is how many protocols a driver can choose among: one bit each.
+const maxProtocols = 64
+
+// A chooser holds the protocols of a driver.
+type chooser struct {
+	protocols []parsers.Protocol
+	all       uint64            // a bit for each with a session parser
+	byPort    map[uint16]uint64 // protocols that name the port, a hint
+}
+
+func newChooser(l []parsers.Protocol) *chooser {
+	c := &chooser{protocols: l[:min(len(l), maxProtocols)], byPort: map[uint16]uint64{}}
+	for i := range c.protocols {
+		if l[i].NewSession != nil {
+			c.all |= 1 << i
+		}
+		for _, p := range l[i].Ports {
+			c.byPort[p] |= 1 << i
+		}
+	}
+	return c
+}
+
+// hint returns the protocols that name a port of k.
+func (c *chooser) hint(k flow.Key) uint64 {
+	if len(c.byPort) == 0 || !k.Proto.HasPorts() {
+		return 0
+	}
+	return c.byPort[k.LoPort] | c.byPort[k.HiPort]
+}
+
+// phase is how far the application half of a flow has come.
+type phase uint8
+
+const (
+	probing phase = iota // collecting first bytes
+	parsing              // one parser is fed
+	ignored              // nothing more is wanted
+)
+
+// An app is the application half of a TCP session: it probes the first bytes of
+// each side and feeds the parser that knows them.
+type app struct {
+	phase  phase
+	first  *parsers.Protocol // that recognised the flow
+	proto  *parsers.Protocol // in charge now: another one after a handover
+	parser parsers.SessionParser
+
+	began [2]bool   // candidates are set
+	cand  [2]uint64 // protocols that may still be it, by side
+	deaf  [2]bool   // the side is not of the chosen protocol: do not feed it
+	fin   [2]bool   // the side ended while probing
+	order flow.Side // the side whose bytes were held first
+	held  [2][]byte // first bytes, while probing
+}
+
+// feed takes the next bytes of a side.
+func (a *app) feed(w *parserDriver, side flow.Side, b []byte) {
+	switch a.phase {
+	case parsing:
+		if !a.deaf[side] {
+			a.parse(w, side, b)
+		}
+	case probing:
+		a.probe(w, side, b)
+	}
+}
+
+// probe asks the candidates about the first bytes of a side. The bytes are held
+// until one says yes.
+func (a *app) probe(w *parserDriver, side flow.Side, b []byte) {
+	if a.began[side] && a.cand[side] == 0 {
+		return
+	}
+	if !a.began[side] {
+		a.began[side], a.cand[side] = true, w.chooser.all
+	}
+	first := b
+	if len(a.held[side]) > 0 {
+		a.hold(side, b)
+		first = a.held[side]
+	}
+	if p := a.ask(w, side, first); p != nil {
+		a.choose(w, p, side, b)
+		return
+	}
+	full := len(first) >= probeSideLimit || len(first)+len(a.held[side.Other()]) >= probeTotalLimit
+	if full || a.cand[side] == 0 {
+		a.cand[side], a.held[side] = 0, nil
+		a.giveUp()
+		return
+	}
+	if len(a.held[side]) == 0 {
+		a.hold(side, b)
+	}
+}
+
+func (a *app) hold(side flow.Side, b []byte) {
+	if len(a.held[side.Other()]) == 0 {
+		a.order = side
+	}
+	a.held[side] = append(a.held[side], b...)
+}
+
+// ask returns the protocol that knows b, those named by the flow's ports first.
+func (a *app) ask(w *parserDriver, side flow.Side, b []byte) *parsers.Protocol {
+	hint := w.chooser.hint(w.ctx.Key)
+	for _, set := range [2]uint64{a.cand[side] & hint, a.cand[side] &^ hint} {
+		for i := range w.chooser.protocols {
+			if set&(1<<i) == 0 {
+				continue
+			}
+			switch p := &w.chooser.protocols[i]; p.Probe(side, b) {
+			case parsers.Yes:
+				return p
+			case parsers.No:
+				a.cand[side] &^= 1 << i
+			}
+		}
+	}
+	return nil
+}
+
+// giveUp stops when both sides are known to be of no protocol.
+func (a *app) giveUp() {
+	if a.began[0] && a.began[1] && a.cand[0] == 0 && a.cand[1] == 0 {
+		a.stop()
+	}
+}
+
+// choose starts a parser and feeds it what was held, in the order it came.
+// last is the chunk in hand: it is part of the held bytes of its side, or all
+// there is of them.
+func (a *app) choose(w *parserDriver, p *parsers.Protocol, side flow.Side, last []byte) {
+	other := side.Other()
+	a.deaf[other] = a.began[other] && a.cand[other] == 0
+	a.phase, a.proto, a.parser = parsing, p, p.NewSession(w.ctx.Key)
+	if a.first == nil {
+		a.first = p
+	}
+	held, order := a.held, a.order
+	a.held = [2][]byte{}
+	if len(held[side]) == 0 {
+		held[side] = last
+		if len(held[other]) == 0 {
+			order = side
+		}
+	}
+	for _, s := range [2]flow.Side{order, order.Other()} {
+		if len(held[s]) > 0 {
+			a.feed(w, s, held[s])
+		}
+		if a.fin[s] && a.phase == parsing {
+			a.finish(w, s)
+		}
+	}
+}
+
+func (a *app) parse(w *parserDriver, side flow.Side, b []byte) {
+	w.ctx.Side = side
+	a.parser.Feed(&w.ctx, side, b)
+	a.obey(w, side)
+}
+
+// gap says that n bytes of a side are missing.
+func (a *app) gap(w *parserDriver, side flow.Side, n int64, cause flow.GapCause) {
+	switch a.phase {
+	case probing:
+		a.began[side], a.cand[side], a.held[side] = true, 0, nil
+		a.giveUp()
+	case parsing:
+		if a.deaf[side] {
+			return
+		}
+		w.ctx.Side = side
+		if g, ok := a.parser.(parsers.GapHandler); !ok || !g.Gap(&w.ctx, side, n, cause) {
+			w.ctx.TakeVerdict()
+			a.poison(w, side, reasonGap)
+			return
+		}
+		a.obey(w, side)
+	}
+}
+
+// finish says that a side ended in order.
+func (a *app) finish(w *parserDriver, side flow.Side) {
+	a.fin[side] = true
+	if a.parser != nil && !a.deaf[side] {
+		w.ctx.Side = side
+		a.parser.Fin(&w.ctx, side)
+		a.obey(w, side)
+	}
+}
+
+// abort says that the flow was cut off.
+func (a *app) abort(w *parserDriver) {
+	if a.parser != nil {
+		a.parser.Rst(&w.ctx)
+		a.obey(w, flow.Initiator)
+	}
+	a.parser = nil
+	a.phase = ignored
+}
+
+// obey carries out what the parser asked for.
+func (a *app) obey(w *parserDriver, side flow.Side) {
+	switch v, reason, rest := w.ctx.TakeVerdict(); v {
+	case parsers.Finished:
+		a.phase = ignored
+	case parsers.Poisoned:
+		a.poison(w, side, reason)
+	case parsers.HandOver:
+		a.handOver(w, rest)
+	}
+}
+
+// handOver probes what follows on both streams anew.
+func (a *app) handOver(w *parserDriver, rest [2][]byte) {
+	fin := a.fin
+	*a = app{first: a.first, proto: a.proto, fin: fin}
+	for s := range rest {
+		if len(rest[s]) > 0 {
+			a.feed(w, flow.Side(s), rest[s])
+		}
+	}
+}
+
+// reasonGap is the reason of a parser that cannot go on after missing bytes: a
+// loss, not a protocol error.
+const reasonGap = "gap"
+
+func (a *app) poison(w *parserDriver, side flow.Side, reason string) {
+	w.poisoned(a.proto, side, reason)
+	if a.parser != nil {
+		a.parser.Rst(&w.ctx)
+		w.ctx.TakeVerdict()
+	}
+	a.stop()
+}
+
+func (a *app) stop() {
+	a.phase, a.parser = ignored, nil
+	a.held = [2][]byte{}
+}
+
+// service returns the name of the protocol that was recognised, or nothing.
+func (a *app) service() string {
+	if a.first == nil {
+		return ""
+	}
+	return a.first.Name
+}

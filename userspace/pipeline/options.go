@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/packet"
+	"github.com/flowscope/flowscope-xdp/userspace/parsers"
+	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
+	"github.com/flowscope/flowscope-xdp/userspace/tracker"
+)
+
+// Options configures a driver. The zero value of every field but Extractor is its
+// default.
+type Options[K comparable] struct {
+	// Handler takes the events, synchronously. It must not call into the driver.
+	Handler func(e *SessionEvent[K])
+
+	// Extractor makes the keys; packet.FiveTuple for most. Not for KernelDriver.
+	Extractor packet.Extractor[K]
+	Decap     packet.Decap  // DecapAuto
+	Dedup     *packet.Dedup // none
+
+	IdleTCP, IdleUDP, IdleOther time.Duration            // 300 s, 60 s, 30 s
+	IdleHandshake               time.Duration            // IdleTCP
+	IdlePorts                   map[uint16]time.Duration // none; the responder's port first
+	IdleFunc                    tracker.IdleFunc[K]      // none
+	ClosedLinger                time.Duration            // 5 s; negative: off
+	ActiveTimeout               time.Duration            // 0: no Update events
+	MaxFlows                    int                      // 100 000; negative: 1
+	Monotonic                   bool                     // clamp packet times to their maximum
+	Seed                        uint64                   // of flow ids
+
+	Reassembly reassembly.Options
+	Protocols  []parsers.Protocol // parsers to choose among; at most 64
+
+	Anomalies      bool // hand out Anomaly events; they are counted in any case
+	Gaps           bool // hand out Gap events
+	PoisonEndsFlow bool // a parse error ends the flow, not only its parsing
+	StreamHash     bool // SHA-256 of each stream; no payload is skipped then
+}
+
+func (o *Options[K]) tracker(handler func(*tracker.Flow[K, *session], *flow.Event[K])) tracker.Options[K, *session] {
+	return tracker.Options[K, *session]{
+		IdleTCP: o.IdleTCP, IdleUDP: o.IdleUDP, IdleOther: o.IdleOther, IdleHandshake: o.IdleHandshake,
+		IdlePorts: o.IdlePorts, IdleFunc: o.IdleFunc, ClosedLinger: o.ClosedLinger,
+		ActiveTimeout: o.ActiveTimeout, MaxFlows: o.MaxFlows, Monotonic: o.Monotonic, Seed: o.Seed,
+		Handler: handler,
+		Events: tracker.MaskOf(flow.EventStarted, flow.EventEstablished, flow.EventStateChange,
+			flow.EventAnomaly, flow.EventEnded, flow.EventUpdate),
+	}
+}

@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"hash"
+
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/parsers"
+	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
+)
+
+// A session is what a driver keeps of one flow beside the table's own.
+type session struct {
+	tuple     flow.Key // of the first packet: what records and parsers are told
+	proto     flow.Proto
+	fiveTuple bool // the flow's key is a five-tuple
+	attrs     flow.Attributes
+	first     flow.Direction // of the first packet, whom attrs are of
+	lost      flow.Incomplete
+	known     bool // the fields above are set
+	closed    bool // streams are flushed, parsers finished
+
+	tcp    *tcpSession // once a TCP packet came
+	udp    *udpSession // once a datagram came
+	handle Handle      // of the kernel engine
+	told   bool        // the kernel knows that the session is over
+
+	tickAt  flow.Timestamp // when the parser has something to do
+	ticking bool           // tickAt means something
+}
+
+// A tcpSession is the part of a session that TCP flows have.
+type tcpSession struct {
+	asm  reassembly.Assembler
+	app  app
+	pace pace
+	hash [2]*streamHash
+}
+
+// A udpSession is the part of a session that datagram flows have.
+type udpSession struct {
+	proto  *parsers.Protocol
+	parser parsers.DatagramParser
+	tries  [2]uint8 // datagrams of each side that nobody knew
+	off    bool     // nothing more is wanted
+}
+
+// A streamHash takes the bytes of one side up to its first gap.
+type streamHash struct {
+	h    hash.Hash
+	n    int64
+	done bool
+}
+
+func newStreamHash() *streamHash { return &streamHash{h: sha256.New()} }
+
+func (s *streamHash) data(b []byte) {
+	if !s.done {
+		s.h.Write(b)
+		s.n += int64(len(b))
+	}
+}
+
+// sum returns the hash and the bytes in it.
+func (s *streamHash) sum() (sum [32]byte, n int64) {
+	s.h.Sum(sum[:0])
+	return sum, s.n
+}

@@ -1,0 +1,222 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Level says how bad a finding is.
+type Level uint8
+
+// The levels. Fail means that a live run would fail.
+const (
+	OK Level = iota
+	Warn
+	Fail
+)
+
+// String returns "ok", "warn" or "FAIL".
+func (l Level) String() string { return [...]string{"ok", "warn", "FAIL"}[min(l, Fail)] }
+
+// A Finding is one thing about the host, and how to mend it when it is not right.
+type Finding struct {
+	Level      Level
+	What, Text string
+	Mend       string // a command or a sentence; empty when nothing is wrong
+}
+
+// oldestKernel is the first release the program is meant to load on.
+var oldestKernel = [2]int{5, 15}
+
+// Diagnose looks at what a live run with maxFlows flows on the given interfaces
+// needs. It changes nothing; without root it sees less.
+func Diagnose(maxFlows int, ifaces []string) []Finding {
+	l := []Finding{kernelFinding(), privilegeFinding(), bpfFinding(), jitFinding(), memoryFinding(maxFlows)}
+	for _, name := range ifaces {
+		l = append(l, interfaceFindings(name)...)
+	}
+	return l
+}
+
+func kernelFinding() Finding {
+	f := Finding{What: "kernel"}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		f.Level, f.Text = Warn, "uname: "+err.Error()
+		return f
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		f.Level, f.Text = Warn, "Linux "+release+", a release that cannot be read"
+		return f
+	}
+	f.Text = "Linux " + release
+	if major < oldestKernel[0] || major == oldestKernel[0] && minor < oldestKernel[1] {
+		f.Level, f.Mend = Fail, fmt.Sprintf("run Linux %d.%d or newer", oldestKernel[0], oldestKernel[1])
+	}
+	return f
+}
+
+func privilegeFinding() Finding {
+	f := Finding{What: "capabilities", Text: "CAP_BPF and CAP_NET_ADMIN are there"}
+	if missing := missingCapabilities(); len(missing) > 0 {
+		f.Level = Fail
+		f.Text = "missing " + strings.Join(missing, ", ")
+		f.Mend = "run as root, or: setcap cap_bpf,cap_net_admin+ep on the program"
+	}
+	return f
+}
+
+// missingCapabilities names what this process lacks for a live run. CAP_SYS_ADMIN
+// holds the others.
+func missingCapabilities() []string {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return []string{"capabilities that can be read: " + err.Error()}
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	var missing []string
+	if !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
+		missing = append(missing, "CAP_BPF")
+	}
+	if !has(unix.CAP_NET_ADMIN) {
+		missing = append(missing, "CAP_NET_ADMIN")
+	}
+	return missing
+}
+
+func bpfFinding() Finding {
+	f := Finding{What: "eBPF", Text: "XDP programs, array maps and ring buffers can be made"}
+	err := errors.Join(
+		features.HaveProgramType(ebpf.XDP),
+		features.HaveMapType(ebpf.RingBuf),
+		features.HaveMapType(ebpf.ArrayOfMaps),
+	)
+	switch {
+	case err == nil:
+	case errors.Is(err, ebpf.ErrNotSupported):
+		f.Level, f.Text = Fail, "the kernel lacks what the program needs: "+firstLine(err)
+		f.Mend = "run a kernel with CONFIG_BPF_SYSCALL, 5.15 or newer"
+	default:
+		f.Level, f.Text = Warn, "cannot be probed: "+firstLine(err)
+		f.Mend = "run doctor as root"
+	}
+	return f
+}
+
+func firstLine(err error) string {
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	return s
+}
+
+func jitFinding() Finding {
+	f := Finding{What: "JIT", Text: "eBPF programs are compiled"}
+	b, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
+	switch {
+	case err != nil: // built in for good: no switch
+	case strings.TrimSpace(string(b)) == "0":
+		f.Level, f.Text = Warn, "eBPF programs are interpreted, several times slower"
+		f.Mend = "sysctl -w net.core.bpf_jit_enable=1"
+	}
+	return f
+}
+
+func memoryFinding(maxFlows int) Finding {
+	need := TableMemory(maxFlows)
+	f := Finding{What: "memory", Text: fmt.Sprintf("the table of %d flows takes %d MiB", maxFlows, need>>20)}
+	avail, err := availableMemory()
+	switch {
+	case err != nil:
+		f.Level, f.Text = Warn, f.Text+"; what is available cannot be read: "+err.Error()
+	case need > avail:
+		f.Level = Fail
+		f.Text += fmt.Sprintf(", and only %d MiB are available", avail>>20)
+		f.Mend = "choose a smaller --max-flows"
+	}
+	return f
+}
+
+func availableMemory() (int64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("no MemAvailable in /proc/meminfo")
+}
+
+func interfaceFindings(name string) []Finding {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return []Finding{{Level: Fail, What: name, Text: "no such interface", Mend: "choose one of: " + interfaceNames()}}
+	}
+	a := link.Attrs()
+	f := Finding{What: name, Text: fmt.Sprintf("%s, MTU %d, driver %s", a.OperState, a.MTU, driver(name, link.Type()))}
+	if a.Flags&net.FlagUp == 0 {
+		f.Level, f.Mend = Warn, "ip link set "+name+" up"
+	}
+	l := []Finding{f}
+	if a.Xdp != nil && a.Xdp.Attached {
+		l = append(l, otherProgram(name, a.Xdp.ProgId))
+	}
+	return l
+}
+
+// otherProgram is the finding of an interface that runs an XDP program already.
+func otherProgram(name string, id uint32) Finding {
+	return Finding{
+		Level: Fail, What: name,
+		Text: fmt.Sprintf("already runs the XDP program %s (id %d)", programName(id), id),
+		Mend: "detach it (ip link set " + name + " xdp off) or choose another interface",
+	}
+}
+
+// programName returns the name of a loaded program, or what hinders reading it.
+func programName(id uint32) string {
+	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
+	if err != nil {
+		return "with a name that cannot be read"
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil || info.Name == "" {
+		return "without a name"
+	}
+	return info.Name
+}
+
+func interfaceNames() string {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return "none that can be listed: " + err.Error()
+	}
+	var names []string
+	for _, l := range links {
+		names = append(names, l.Attrs().Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// driver returns the name of the kernel driver, or the kind of a virtual device.
+func driver(name, kind string) string {
+	if p, err := os.Readlink("/sys/class/net/" + name + "/device/driver"); err == nil {
+		return filepath.Base(p)
+	}
+	return kind
+}
