@@ -132,6 +132,12 @@ func (p *Parser) readTrailers(c *parsers.Context, side flow.Side, b []byte) []by
 
 // finishTrailers takes a complete trailer section.
 func (s *stream) finishTrailers(section []byte, limit int) (reason string) {
+	if len(section) <= len("\r\n") {
+		if section[0] == '\n' {
+			s.msg.Ambiguities |= BareLF
+		}
+		return ""
+	}
 	if bytes.IndexByte(section, 0) >= 0 {
 		return "NUL in a trailer field"
 	}

@@ -106,6 +106,17 @@ func Bounded(t testing.TB, newParser Factory, limit int, s Script) {
 	}
 }
 
+// Cut returns the script with its data cut at random places. The pieces of a step
+// count as packets of their own.
+func Cut(s Script, rng *rand.Rand) Script {
+	whole := s.clock()
+	var pieces Script
+	for _, st := range cut(whole, randomPositions(rng, fed(whole))) {
+		pieces = append(pieces, st.Step)
+	}
+	return pieces
+}
+
 // Probe gives every prefix of data to the protocol's probe. It wants More until
 // the probe knows, then the same answer for every longer prefix, the last of them
 // being want.

@@ -75,8 +75,12 @@ func (r *Recorder) take(side flow.Side, ts flow.Timestamp, m parsers.Message) {
 	r.Messages = append(r.Messages, Entry{side, ts, m, line(side, m)})
 }
 
+// Play plays the script to p, uncut. It returns an error for a breach of the
+// contract, such as a panic or a kept slice.
+func (r *Recorder) Play(p parsers.SessionParser, s Script) error { return r.session(p, s.clock()) }
+
 // session plays steps to p. Each chunk is a copy that is overwritten after the
-// call. It returns an error for a breach of the contract, such as a panic.
+// call.
 func (r *Recorder) session(p parsers.SessionParser, steps []timed) (err error) {
 	for _, st := range steps {
 		if err := guard(st, func() error { return r.step(p, st) }); err != nil {
