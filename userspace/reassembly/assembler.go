@@ -44,50 +44,13 @@ func (o *op) more(x *stream) *more {
 // Segment takes one TCP packet that side sent. s is only read, and only during the
 // call. After Close it does nothing.
 func (a *Assembler) Segment(sh *Shared, side flow.Side, s *flow.Segment, sink Sink) {
-	if a.state != 0 {
-		return
-	}
-	x, y := &a.stream[side&1], &a.stream[side&1^1]
-	if a.plain(sh, x, y, s) {
-		y.acked(x, s)
-		if s.Len > 0 {
-			x.next += int64(s.Len)
-			x.max = x.next
-			sink.Data(side, s.Data)
-		}
+	if a.state != 0 || a.usual(sh, side, s, sink) {
 		return
 	}
 	o := op{a: a, sh: sh, sink: sink, now: s.Time}
 	o.begin()
 	o.segment(side, s)
 	o.end(side)
-}
-
-const (
-	plainMask = known | seen | choice | synData | finSeen | ended | skipping | winZero | probed
-	plainWant = known | seen
-	plainPeer = choice | synData
-)
-
-// plain reports whether s is the next segment of a side with nothing unusual about
-// either: by far the most common case. It notes the timestamp.
-func (a *Assembler) plain(sh *Shared, x, y *stream, s *flow.Segment) bool {
-	if x.flags&plainMask != plainWant || y.flags&plainPeer != 0 || x.held != nil || y.held != nil {
-		return false
-	}
-	if s.Flags&(flow.ACK|flow.SYN|flow.FIN|flow.RST|flow.URG) != flow.ACK || len(s.Data) != s.Len {
-		return false
-	}
-	if uint32(s.Seq)-uint32(x.base) != uint32(x.next) || sh.keepMask >= 0 || x.more != nil && x.more.urgents != 0 {
-		return false
-	}
-	if s.Options&flow.OptTimestamps != 0 && s.TSVal != x.tsVal {
-		if sh.opt.PAWS == PAWSStrict {
-			return false
-		}
-		x.stamp(s)
-	}
-	return true
 }
 
 func (o *op) begin() {

@@ -73,13 +73,6 @@ func (r *recorder) String() string {
 	return strings.Join(r.log, " ")
 }
 
-func (r *recorder) kinds() (l []string) {
-	for _, a := range r.anomalies {
-		l = append(l, a.Kind.String())
-	}
-	return l
-}
-
 // A conn feeds one assembler with segments written in words.
 type conn struct {
 	t   *testing.T
@@ -297,7 +290,6 @@ func (c *conn) want(want string) *conn {
 	return c
 }
 
-// closeWith closes the flow and gives what the initiator's stream looked like.
 func TestAssembler(t *testing.T) {
 	tests := []struct{ name, script, want string }{
 		{"in order", "1:abc 4:def", `"abcdef"`},

@@ -63,7 +63,7 @@ func (o *op) report() {
 	if !r.dirty {
 		return
 	}
-	for kind := flow.AnomalyBufferOverflow; kind <= flow.AnomalyWatermark; kind++ {
+	for _, kind := range reported {
 		for side := range r.sides {
 			o.reportKind(kind, flow.Side(side))
 		}
@@ -72,6 +72,12 @@ func (o *op) report() {
 		o.emit(flow.Anomaly{Kind: flow.AnomalyMemcap, Bytes: r.memcap, Limit: o.sh.mem.Limit()})
 	}
 	*r = report{}
+}
+
+// reported are the kinds that concern a side, in order.
+var reported = [...]flow.AnomalyKind{
+	flow.AnomalyBufferOverflow, flow.AnomalyOutOfOrder, flow.AnomalyRetransmission,
+	flow.AnomalyStreamGap, flow.AnomalyOverlapConflict, flow.AnomalyOutOfWindow, flow.AnomalyWatermark,
 }
 
 func (o *op) reportKind(kind flow.AnomalyKind, side flow.Side) {
