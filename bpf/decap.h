@@ -238,11 +238,10 @@ static __always_inline void walk_carrier(struct fs_tunnel *t, const struct fs_pa
 	__builtin_memcpy(t->dst, &p->dst, sizeof(t->dst));
 }
 
-/* walk_push notes a layer of encapsulation; carried: by the IP packet done. At the
- * limit it refuses, so that the packet stays at the level that carries it.
+/* walk_push notes a layer of encapsulation. At the limit it refuses, so that the packet
+ * stays at the level that carries it.
  */
-static __always_inline enum fs_cause walk_push(struct fs_walk *w, __u8 kind, bool carried,
-					       __u32 id, bool has_id)
+static __always_inline enum fs_cause walk_push(struct fs_walk *w, __u8 kind, __u32 id, bool has_id)
 {
 	__u32 n = w->pkt.n_tunnels;
 	struct fs_tunnel *t;
@@ -257,23 +256,22 @@ static __always_inline enum fs_cause walk_push(struct fs_walk *w, __u8 kind, boo
 	t->kind = kind;
 	t->id = id;
 	t->has_id = has_id;
-	if (carried && w->decoded)
+	if (w->decoded)
 		walk_carrier(t, &w->done);
 	return FS_DECODED;
 }
 
-static __always_inline enum fs_cause walk_cooked(struct fs_walk *w, const __u8 *h, __u16 type,
-						 __u16 pkt_type, __u8 alen, __u8 mac_off)
+/* walk_cooked reads a Linux cooked header of n bytes; type: of what follows, alen: length
+ * of the address at mac_off.
+ */
+static __always_inline enum fs_cause walk_cooked(struct fs_walk *w, __u32 n, __u16 type, __u8 alen,
+						 __u8 mac_off)
 {
 	if (alen == ETH_ALEN) {
 		w->pkt.bits |= FS_PKT_SRC_MAC;
 		w->pkt.src_mac_off = mac_off;
 	}
-	if (pkt_type <= 2)	/* to us, broadcast, multicast */
-		w->pkt.bits |= FS_PKT_IN;
-	else if (pkt_type == 4)
-		w->pkt.bits |= FS_PKT_OUT;
-	w->type = type;
+	walk_next_type(w, n, type);
 	return type < FS_ETHERTYPE_MIN ? FS_NOT_IP : FS_DECODED;
 }
 
@@ -281,16 +279,14 @@ static __always_inline enum fs_cause walk_sll(struct fs_walk *w, const __u8 *h)
 {
 	if (!walk_has(w, FS_SLL_LEN))
 		return FS_TRUNCATED;
-	walk_next(w, FS_SLL_LEN, FS_AT_TYPE);
-	return walk_cooked(w, h, walk_u16(h + 14), walk_u16(h), h[5], 6);
+	return walk_cooked(w, FS_SLL_LEN, walk_u16(h + 14), h[5], 6);
 }
 
 static __always_inline enum fs_cause walk_sll2(struct fs_walk *w, const __u8 *h)
 {
 	if (!walk_has(w, FS_SLL2_LEN))
 		return FS_TRUNCATED;
-	walk_next(w, FS_SLL2_LEN, FS_AT_TYPE);
-	return walk_cooked(w, h, walk_u16(h), h[10], h[11], 12);
+	return walk_cooked(w, FS_SLL2_LEN, walk_u16(h), h[11], 12);
 }
 
 /* walk_family: BSD loopback. That of FS_LINK_NULL is in the byte order of the host
@@ -421,7 +417,7 @@ static __always_inline enum fs_cause walk_below_mpls(struct fs_walk *w, const __
 	default:
 		w->header = FS_AT_ETHERNET;
 	}
-	return walk_push(w, FS_TUNNEL_MPLS, true, w->id, true);
+	return walk_push(w, FS_TUNNEL_MPLS, w->id, true);
 }
 
 static __always_inline enum fs_cause walk_pppoe(struct fs_walk *w, const __u8 *h)
@@ -433,7 +429,7 @@ static __always_inline enum fs_cause walk_pppoe(struct fs_walk *w, const __u8 *h
 	if (h[0] != 0x11 || h[1])	/* version and type 1, code 0: a session */
 		return FS_NOT_IP;
 	walk_next(w, FS_PPPOE_LEN, FS_AT_PPP);
-	return walk_push(w, FS_TUNNEL_PPPOE, false, walk_u16(h + 2), true);
+	return walk_push(w, FS_TUNNEL_PPPOE, walk_u16(h + 2), true);
 }
 
 /* walk_ppp reads a protocol number of one or two bytes (RFC 1661). */
@@ -813,7 +809,7 @@ static __always_inline enum fs_cause walk_ipip(struct fs_walk *w, __u16 type)
 	if (!fs_decaps(FS_TUNNEL_IPIP))
 		return FS_DECODED;
 	walk_next_type(w, 0, type);
-	return walk_push(w, FS_TUNNEL_IPIP, true, 0, false);
+	return walk_push(w, FS_TUNNEL_IPIP, 0, false);
 }
 
 /* walk_open says which tunnel header follows a packet that is complete, if any. No
@@ -884,7 +880,7 @@ static __always_inline enum fs_cause walk_vxlan(struct fs_walk *w, const __u8 *h
 	default:
 		return FS_MALFORMED;
 	}
-	return walk_push(w, FS_TUNNEL_VXLAN, true, walk_u32(h + 4) >> 8, true);
+	return walk_push(w, FS_TUNNEL_VXLAN, walk_u32(h + 4) >> 8, true);
 }
 
 /* walk_carried continues with what a tunnel header names by an ethertype. */
@@ -911,7 +907,7 @@ static __always_inline enum fs_cause walk_geneve(struct fs_walk *w, const __u8 *
 	if (type != FS_GRE_BRIDGED && type != ETH_P_IP && type != ETH_P_IPV6)
 		return FS_MALFORMED;
 	walk_carried(w, n, type);
-	return walk_push(w, FS_TUNNEL_GENEVE, true, walk_u32(h + 4) >> 8, true);
+	return walk_push(w, FS_TUNNEL_GENEVE, walk_u32(h + 4) >> 8, true);
 }
 
 /* walk_gtpu: a G-PDU of GTP version 1 (3GPP TS 29.281 §5). */
@@ -929,7 +925,7 @@ static __always_inline enum fs_cause walk_gtpu(struct fs_walk *w, const __u8 *h)
 		walk_next(w, n - 1, FS_AT_GTP_EXT);
 	else
 		walk_next(w, n, FS_AT_IP);
-	return walk_push(w, FS_TUNNEL_GTPU, true, walk_u32(h + 4), true);
+	return walk_push(w, FS_TUNNEL_GTPU, walk_u32(h + 4), true);
 }
 
 /* walk_gtp_ext reads the type of an extension header, the last byte before it, and its
@@ -993,7 +989,7 @@ static __always_inline enum fs_cause walk_gre0(struct fs_walk *w, const __u8 *h)
 	}
 	if (!fs_decaps(FS_TUNNEL_GRE))
 		return FS_MALFORMED;
-	return walk_push(w, FS_TUNNEL_GRE, true, id, flags & FS_GRE_KEY);
+	return walk_push(w, FS_TUNNEL_GRE, id, flags & FS_GRE_KEY);
 }
 
 /* walk_pptp: version 1 (RFC 2637) with a PPP frame in it, perhaps after the address
@@ -1016,7 +1012,7 @@ static __always_inline enum fs_cause walk_pptp(struct fs_walk *w, const __u8 *h)
 	if (walk_holds(w, n + 2) && ppp[0] == 0xff && ppp[1] == 0x03)
 		n += 2;
 	walk_next(w, n, FS_AT_PPP);
-	return walk_push(w, FS_TUNNEL_PPTP, true, walk_u16(h + 6), true);
+	return walk_push(w, FS_TUNNEL_PPTP, walk_u16(h + 6), true);
 }
 
 static __always_inline enum fs_cause walk_gre(struct fs_walk *w, const __u8 *h)
@@ -1044,13 +1040,13 @@ static __always_inline enum fs_cause walk_erspan(struct fs_walk *w, const __u8 *
 		return FS_MALFORMED;
 	w->header = FS_AT_ETHERNET;
 	if (!three && !w->count)
-		return walk_push(w, FS_TUNNEL_ERSPAN, true, 0, false);
+		return walk_push(w, FS_TUNNEL_ERSPAN, 0, false);
 	if (!walk_holds(w, n) || h[0] >> 4 != (three ? 2 : 1))
 		return FS_MALFORMED;
 	if (three && h[11] & 1)		/* an optional subheader follows */
 		n += 8;
 	w->off += n;
-	return walk_push(w, FS_TUNNEL_ERSPAN, true, walk_u16(h + 2) & 0x3ff, true);
+	return walk_push(w, FS_TUNNEL_ERSPAN, walk_u16(h + 2) & 0x3ff, true);
 }
 
 /* walk_teredo: RFC 4380 §5.1.1, perhaps an authentication header first. */
@@ -1093,7 +1089,7 @@ static __always_inline enum fs_cause walk_filling_ipv6(struct fs_walk *w, const 
 	if (w->off + sizeof(struct ipv6hdr) + walk_u16(h + 4) != w->end)
 		return FS_MALFORMED;
 	walk_next_type(w, 0, ETH_P_IPV6);
-	return walk_push(w, kind, true, 0, false);
+	return walk_push(w, kind, 0, false);
 }
 
 static __always_inline enum fs_cause walk_header(struct fs_walk *w, const __u8 *h)

@@ -8,6 +8,7 @@
 #ifndef FS_PACKET_H
 #define FS_PACKET_H
 
+#include <stdbool.h>
 #include "abi.h"
 
 /* What is known of a packet, in fs_packet.bits. */
@@ -16,12 +17,10 @@ enum fs_packet_bits {
 	FS_PKT_CUT		= 1 << 1,	/* part of the IP packet was not captured */
 	FS_PKT_SRC_MAC		= 1 << 2,	/* source MAC at src_mac_off */
 	FS_PKT_DST_MAC		= 1 << 3,	/* destination MAC at offset 0 */
-	FS_PKT_IN		= 1 << 4,	/* the capture says the host received it */
-	FS_PKT_OUT		= 1 << 5,	/* the capture says the host sent it */
-	FS_PKT_DECAP_DEPTH	= 1 << 6,	/* one more tunnel than the limit */
-	FS_PKT_FRAG_FIRST	= 1 << 7,	/* fragment, offset 0: has the ports */
-	FS_PKT_FRAG_LATER	= 1 << 8,	/* fragment without L4 header */
-	FS_PKT_FRAG_MORE	= 1 << 9,	/* not the last fragment */
+	FS_PKT_DECAP_DEPTH	= 1 << 4,	/* one more tunnel than the limit */
+	FS_PKT_FRAG_FIRST	= 1 << 5,	/* fragment, offset 0: has the ports */
+	FS_PKT_FRAG_LATER	= 1 << 6,	/* fragment without L4 header */
+	FS_PKT_FRAG_MORE	= 1 << 7,	/* not the last fragment */
 };
 
 #define FS_PKT_FRAG	(FS_PKT_FRAG_FIRST | FS_PKT_FRAG_LATER)
@@ -30,10 +29,10 @@ enum fs_packet_bits {
  * one version are equal in all 16 bytes.
  */
 union fs_addr {
+	__u8	b[16];
 	__be32	v4;
 	__be32	w[4];
 	__u64	q[2];
-	__u8	b[16];
 };
 
 struct fs_packet {

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
+#include "../context.h"
 #include "../options.h"
 
 struct answer {
@@ -12,6 +13,7 @@ struct answer {
 	struct fs_tcp_options	options;
 	struct fs_tunnels	tunnels;
 	__u32			cause;		/* enum fs_cause */
+	__u32			context;	/* of VLANs and tunnels */
 	__u32			pad;
 };
 
@@ -33,20 +35,27 @@ static __always_inline struct answer *answer(void)
 	return a;
 }
 
+/* note writes down what the parser left in the walk of a hook. */
+static __always_inline void note(struct answer *a, const struct fs_packet *p, __u32 hook)
+{
+	struct fs_walk *w = fs_walk_of(hook);
+
+	a->packet = *p;
+	if (w && p->n_tunnels)
+		a->tunnels = w->tunnels;
+	a->context = fs_context(p, true, &a->tunnels);
+}
+
 SEC("xdp.frags")
 int decode_xdp(struct xdp_md *ctx)
 {
 	struct answer *a = answer();
 	struct fs_packet p = {};
-	struct fs_walk *w;
 
 	if (!a)
 		return XDP_ABORTED;
 	a->cause = fs_parse_xdp(ctx, &p);
-	a->packet = p;
-	w = fs_walk_of(FS_HOOK_XDP);
-	if (w && p.n_tunnels)
-		a->tunnels = w->tunnels;
+	note(a, &p, FS_HOOK_XDP);
 	if (p.bits & FS_PKT_TCP)
 		fs_options_xdp(ctx, &p, &a->options);
 	return XDP_PASS;
@@ -57,15 +66,11 @@ int decode_tc(struct __sk_buff *skb)
 {
 	struct answer *a = answer();
 	struct fs_packet p = {};
-	struct fs_walk *w;
 
 	if (!a)
 		return TC_ACT_SHOT;
 	a->cause = fs_parse_skb(skb, &p);
-	a->packet = p;
-	w = fs_walk_of(FS_HOOK_TC);
-	if (w && p.n_tunnels)
-		a->tunnels = w->tunnels;
+	note(a, &p, FS_HOOK_TC);
 	if (p.bits & FS_PKT_TCP)
 		fs_options_skb(skb, &p, &a->options);
 	return TC_ACT_OK;
