@@ -177,6 +177,8 @@ __noinline int fs_walk_load_xdp(struct xdp_md *ctx, __u32 off, __u32 n)
 		return -1;
 	if (fs_frags)
 		return bpf_xdp_load_bytes(ctx, off, w->window, n);
+	if (off > FS_OFFSET_MAX - FS_WINDOW)
+		return -1;
 	data += off;
 	for (i = 0; i < FS_WINDOW && i < n; i++) {
 		if (data + i + 1 > end)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/source"
 )
@@ -94,4 +96,129 @@ func TestPacketsAgree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestChangedBytesAgree changes every header byte of every sample in several ways.
+func TestChangedBytesAgree(t *testing.T) {
+	k := load(t, knobs{"fs_replay": uint8(1)})
+	var d packet.Decoder
+	for _, s := range samples() {
+		if s.name == "icmp type" || s.name == "icmp6 type" {
+			continue // 512 of nearly the same
+		}
+		v := s.packet.View()
+		for i, b := range v.Frame[:min(len(v.Frame), 128)] {
+			for _, c := range []byte{0, b ^ 1, b ^ 0x80, b - 0x10, b + 0x10, 0xff} {
+				v.Frame[i] = c
+				k.check(t, &d, &v, 0)
+			}
+			v.Frame[i] = b
+		}
+	}
+}
+
+// TestHooksAgree runs the programs as they are attached, without the test clock: XDP, and
+// tc. Only the time, which is the kernel's, is left out.
+func TestHooksAgree(t *testing.T) {
+	k := load(t, nil)
+	hooks := []struct {
+		name   string
+		decode func(testing.TB, *packet.View) packet.Packet
+	}{
+		{"xdp", k.decodeLive},
+		{"tc", k.decodeTC},
+	}
+	var d packet.Decoder
+	for _, h := range hooks {
+		for _, s := range samples() {
+			v := s.packet.View()
+			if v.LinkType != packet.LinkEthernet {
+				continue
+			}
+			t.Run(h.name+"/"+s.name, func(t *testing.T) {
+				got, want := normal(h.decode(t, &v)), userspace(&d, &v)
+				got.Time = want.Time
+				if got != want {
+					t.Errorf("frame %x%s", v.Frame, differences(got, want))
+				}
+			})
+		}
+	}
+}
+
+// TestWithoutFragments loads the programs as for a kernel without multi-buffer XDP.
+func TestWithoutFragments(t *testing.T) {
+	k := load(t, knobs{"fs_replay": uint8(1), "fs_frags": uint8(0)})
+	var d packet.Decoder
+	for _, s := range samples() {
+		v := s.packet.View()
+		k.check(t, &d, &v, 0)
+	}
+}
+
+// TestDecapAgrees opens only some kinds of tunnel, also on other ports.
+func TestDecapAgrees(t *testing.T) {
+	tests := []struct {
+		name  string
+		decap packet.Decap
+	}{
+		{"none", packet.DecapNone},
+		{"mpls", packet.Decap{MPLS: true}},
+		{"pppoe", packet.Decap{PPPoE: true}},
+		{"gre", packet.Decap{GRE: true}},
+		{"erspan", packet.Decap{ERSPAN: true}},
+		{"pptp", packet.Decap{PPTP: true}},
+		{"ipip", packet.Decap{IPIP: true}},
+		{"teredo", packet.Decap{Teredo: true}},
+		{"ayiya", packet.Decap{AYIYA: true}},
+		{"vxlan", packet.Decap{VXLAN: packet.VXLANPorts}},
+		{"vxlan and gre", packet.Decap{VXLAN: packet.VXLANPorts, GRE: true}},
+		{"vxlan on gpe port alone", packet.Decap{VXLAN: packet.Ports{4790}}},
+		{"vxlan on the port of gtpu", packet.Decap{VXLAN: packet.Ports{2152}, GTPU: packet.GTPUPorts}},
+		{"geneve elsewhere", packet.Decap{Geneve: packet.Ports{4789, 6635, 1, 65535}, MPLS: true}},
+		{"gtpu", packet.Decap{GTPU: packet.GTPUPorts}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := load(t, decapKnobs(tt.decap))
+			d := packet.Decoder{Decap: tt.decap}
+			for _, s := range samples() {
+				v := s.packet.View()
+				k.check(t, &d, &v, 0)
+			}
+		})
+	}
+}
+
+// decapKnobs returns the knobs that make the kernel open what d opens.
+func decapKnobs(d packet.Decap) knobs {
+	var kinds uint32
+	var mask uint64
+	var list [15]gen.DecodeFsTunnelPort
+	n := 0
+	enable := func(kind flow.TunnelKind, on bool, ports ...uint16) {
+		if !on {
+			return
+		}
+		kinds |= 1 << kind
+		for _, p := range ports {
+			if p != 0 {
+				list[n] = gen.DecodeFsTunnelPort{Port: p, Kind: uint16(kind)}
+				mask |= 1 << (p & 63)
+				n++
+			}
+		}
+	}
+	enable(flow.TunnelMPLS, d.MPLS, 6635)
+	enable(flow.TunnelPPPoE, d.PPPoE)
+	enable(flow.TunnelGRE, d.GRE)
+	enable(flow.TunnelERSPAN, d.ERSPAN)
+	enable(flow.TunnelPPTP, d.PPTP)
+	enable(flow.TunnelIPIP, d.IPIP)
+	enable(flow.TunnelTeredo, d.Teredo, 3544)
+	enable(flow.TunnelAYIYA, d.AYIYA, 5072)
+	enable(flow.TunnelVXLAN, d.VXLAN != packet.Ports{}, d.VXLAN[:]...)
+	enable(flow.TunnelGeneve, d.Geneve != packet.Ports{}, d.Geneve[:]...)
+	enable(flow.TunnelGTPU, d.GTPU != packet.Ports{}, d.GTPU[:]...)
+	return knobs{"fs_replay": uint8(1), "fs_decap": kinds, "fs_tunnel_ports": list, "fs_tunnel_port_mask": mask}
 }
