@@ -48,7 +48,10 @@ func (c *cursor) ipv4(l *layer) flow.Cause {
 	l.version, l.ttl, l.proto = 4, h[8], flow.Proto(h[9])
 	l.label, l.frag, l.noLen = 0, Frag{}, false
 	if f := binary.BigEndian.Uint16(h[6:]); f&(fragOffset|fragMore) != 0 {
-		l.frag = Frag{ID: uint32(binary.BigEndian.Uint16(h[4:])), Offset: f & fragOffset * 8, More: f&fragMore != 0}
+		l.frag = Frag{
+			ID: uint32(binary.BigEndian.Uint16(h[4:])), Offset: f & fragOffset * 8, More: f&fragMore != 0,
+			Proto: l.proto, Start: l.l4,
+		}
 	}
 	return c.transport(l)
 }
@@ -115,7 +118,10 @@ func (c *cursor) extension(l *layer, unit, more int) flow.Cause {
 			return cause
 		}
 	} else if f := binary.BigEndian.Uint16(h[2:]); f&^6 != 0 {
-		l.frag = Frag{ID: binary.BigEndian.Uint32(h[4:]), Offset: f &^ 7, More: f&1 != 0}
+		l.frag = Frag{
+			ID: binary.BigEndian.Uint32(h[4:]), Offset: f &^ 7, More: f&1 != 0,
+			Proto: flow.Proto(h[0]), Start: l.l4 + fragHeaderLen,
+		}
 	}
 	l.proto = flow.Proto(h[0])
 	l.l4 += n
@@ -135,18 +141,22 @@ func (c *cursor) need(l *layer, n int) flow.Cause {
 
 // commit writes l to p as the packet that frame b is about.
 func (l *layer) commit(b []byte, p *Packet) {
-	p.IPLen, p.IPOff, p.L4Off = l.end-l.ip, l.ip, l.l4
-	p.PayloadOff, p.PayloadLen = l.pay, l.payLen
-	p.PayloadCap = l.payLen
+	p.IPLen, p.IPOff, p.Frag = l.end-l.ip, l.ip, l.frag
+	p.IPVersion, p.TTL, p.FlowLabel = l.version, l.ttl, l.label
+	addresses(b, l.ip, l.version, &p.Src, &p.Dst)
+	l.commitL4(b, p)
+}
+
+// commitL4 writes what follows the IP header.
+func (l *layer) commitL4(b []byte, p *Packet) {
+	p.L4Off, p.PayloadOff, p.PayloadLen, p.PayloadCap = l.l4, l.pay, l.payLen, l.payLen
 	p.Cut = l.end > len(b)
 	if p.Cut {
 		p.PayloadOff = min(l.pay, len(b))
 		p.PayloadCap = min(l.payLen, len(b)-p.PayloadOff)
 	}
-	p.SrcPort, p.DstPort = l.sport, l.dport
+	p.Proto, p.SrcPort, p.DstPort = l.proto, l.sport, l.dport
 	p.ICMPType, p.ICMPCode = l.icmpType, l.icmpCode
-	p.IPVersion, p.Proto, p.TTL, p.FlowLabel, p.Frag = l.version, l.proto, l.ttl, l.label, l.frag
-	addresses(b, l.ip, l.version, &p.Src, &p.Dst)
 	p.HasTCP = l.tcp
 	if l.tcp {
 		parseTCP(b[l.l4:min(l.pay, len(b))], &p.TCP)

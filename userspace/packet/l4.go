@@ -32,7 +32,8 @@ func (c *cursor) transport(l *layer) flow.Cause {
 	l.pay, l.payLen = l.l4, l.end-l.l4
 	l.sport, l.dport, l.icmpType, l.icmpCode, l.tcp = 0, 0, 0, 0, false
 	if l.frag.IsFragment() {
-		if int(l.frag.Offset)+l.payLen > maxDatagram || l.frag.More && l.payLen%8 != 0 {
+		n := l.end - l.frag.Start
+		if int(l.frag.Offset)+n > maxDatagram || l.frag.More && n%8 != 0 {
 			return flow.CauseMalformed
 		}
 		if l.frag.Offset != 0 {
@@ -174,4 +175,27 @@ func parseOption(kind byte, data []byte, t *TCP) {
 	case kind == optMD5 || kind == optAO:
 		t.Options |= flow.OptSignature
 	}
+}
+
+// DecodeL4 fills p from the datagram g that fragments made up: addresses, protocol,
+// ports, ICMP fields and TCP, and the payload as offsets into g.Data. Everything
+// about link, tunnels and the IP header is left as it is. A datagram that fragments
+// carried in a fragment is malformed.
+func (p *Packet) DecodeL4(g *Datagram) flow.Cause {
+	c := cursor{b: g.Data, end: len(g.Data), p: p}
+	l := layer{version: g.Key.IPVersion, proto: g.Proto, end: len(g.Data), ttl: p.TTL, label: p.FlowLabel}
+	if l.version == 6 {
+		if cause := c.extensions(&l); cause != flow.Decoded {
+			return cause
+		}
+	}
+	if l.frag.IsFragment() {
+		return flow.CauseMalformed
+	}
+	if cause := c.transport(&l); cause != flow.Decoded {
+		return cause
+	}
+	p.Time, p.Src, p.Dst, p.IPVersion, p.Frag = g.Time, g.Key.Src, g.Key.Dst, l.version, Frag{}
+	l.commitL4(g.Data, p)
+	return flow.Decoded
 }

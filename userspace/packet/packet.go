@@ -62,11 +62,14 @@ type Packet struct {
 }
 
 // A Frag says which part of a datagram an IP fragment carries; for a whole packet it
-// is zero.
+// is zero. Proto is what the datagram begins with, which for IPv6 may be another
+// extension header.
 type Frag struct {
 	ID     uint32 // 16 bits for IPv4
-	Offset uint16 // of its data, in bytes
+	Offset uint16 // of its data in the datagram, in bytes
 	More   bool   // not the last
+	Proto  flow.Proto
+	Start  int // of its data in the frame: after the IPv4 or the fragment header
 }
 
 // IsFragment reports whether f describes a fragment.
