@@ -13,7 +13,7 @@ const (
 	Folded                                         // a field was folded over lines (obs-fold)
 	BadField                                       // no colon, or the name is not a token
 	LeadingSpace                                   // white space before the first field; the line is left out
-	SpaceBeforeColon                               // in a response; a request is refused
+	SpaceBeforeColon                               // in a response: the field counts for nothing; a request is refused
 	StartLineSpace                                 // white space in the target, or more of it than the grammar has
 	RepeatedHost                                   // more than one Host field
 	HostConflict                                   // Host differs from the authority of the target

@@ -296,11 +296,11 @@ func parseField(line string) (Header, Ambiguity) {
 	}
 	var marks Ambiguity
 	name := line[:i]
-	if i > 0 && isSpace(name[i-1]) {
-		name, marks = trimSpace(name), SpaceBeforeColon
-	}
-	if !validName(name) {
-		marks |= BadField
+	switch {
+	case i > 0 && isSpace(name[i-1]): // the name stays as it is, and so is not a name that matters
+		marks = SpaceBeforeColon
+	case !validName(name):
+		marks = BadField
 	}
 	return Header{name, trimSpace(line[i+1:])}, marks
 }
