@@ -2,6 +2,7 @@ package packet
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"time"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -31,6 +32,11 @@ func (p *Packet) FragKey() FragKey {
 		k.Proto = p.Frag.Proto
 	}
 	return k
+}
+
+// Addrs returns the two addresses.
+func (k *FragKey) Addrs() (src, dst netip.Addr) {
+	return addr(k.IPVersion, &k.Src), addr(k.IPVersion, &k.Dst)
 }
 
 // An Account is what waiting fragments add to their flow.
