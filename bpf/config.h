@@ -38,6 +38,9 @@ const volatile __u64 fs_tunnel_port_mask =
 	FS_PORT_BIT(4789) | FS_PORT_BIT(8472) | FS_PORT_BIT(4790) |
 	FS_PORT_BIT(6081) | FS_PORT_BIT(2152);
 
+/* 1: time in steps of a kernel tick, 1 to 10 ms; cheaper where reading the clock is not. */
+const volatile __u8 fs_coarse_clock = 0;
+
 /* 0: the kernel has no multi-buffer XDP (before 5.18) nor the helpers for it. */
 const volatile __u8 fs_frags = 1;
 
@@ -45,5 +48,29 @@ const volatile __u8 fs_frags = 1;
  * frame (BPF_PROG_TEST_RUN); a frame without it is counted as link_type.
  */
 const volatile __u8 fs_replay = 0;
+
+/* Chosen anew by each loader, so that nobody outside can pick flows of one bucket. */
+const volatile __u64 fs_seed = 0;
+
+/* How many rings, and with them regions of the table, there are; how many buckets
+ * of each table one region has.
+ */
+const volatile __u32 fs_workers = 1;
+const volatile __u32 fs_buckets4 = 1;
+const volatile __u32 fs_buckets6 = 1;
+
+/* Control bits that the lines of a new flow begin with (enum fs_control). */
+const volatile __u8 fs_control_tcp = 0;
+const volatile __u8 fs_control_udp = 0;
+
+/* 1: VLAN ids, kinds and ids of tunnels are part of the key. */
+const volatile __u8 fs_key_vlan = 0;
+const volatile __u8 fs_key_tunnel = 0;
+
+/* A reader is woken by each so many records of one CPU (a power of two; 0: never), or
+ * when so many bytes wait in a ring. Both ends also wait with a deadline.
+ */
+const volatile __u32 fs_wake_records = 256;
+const volatile __u64 fs_wake_bytes = 1 << 20;
 
 #endif

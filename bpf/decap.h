@@ -476,15 +476,21 @@ static __always_inline __u32 walk_ip_begins(struct fs_walk *w)
 	p->icmp_code = 0;
 	p->frag_id = 0;
 	p->frag_off = 0;
+	p->frag_start = 0;
+	p->frag_proto = 0;
 	p->tcp_optlen = 0;
 	w->count = 0;
 	w->no_len = 0;
 	return w->end > w->off ? w->end - w->off : 0;
 }
 
-/* walk_fragment notes which part of a datagram this is; off in bytes. */
-static __always_inline void walk_fragment(struct fs_packet *p, __u32 id, __u32 off, bool more)
+/* walk_fragment notes which part of a datagram this is; its data begins at start, and at
+ * off bytes in the datagram.
+ */
+static __always_inline void walk_fragment(struct fs_packet *p, __u32 start, __u32 id, __u32 off,
+					  bool more)
 {
+	p->frag_start = start;
 	p->frag_id = id;
 	p->frag_off = off;
 	p->frag_proto = p->proto;
@@ -520,7 +526,8 @@ static __always_inline enum fs_cause walk_ipv4(struct fs_walk *w, const __u8 *h)
 	p->proto = h[9];
 	frag = walk_u16(h + 6);
 	if (frag & FS_IP_FRAGMENT)
-		walk_fragment(p, walk_u16(h + 4), (frag & FS_IP_OFFSET) * 8, frag & FS_IP_MORE);
+		walk_fragment(p, w->off + header, walk_u16(h + 4), (frag & FS_IP_OFFSET) * 8,
+			      frag & FS_IP_MORE);
 	w->end = w->off + total;
 	walk_next(w, header, FS_AT_PROTO);
 	w->count = FS_MAX_EXT;	/* IPv4 has no extension headers */
@@ -638,7 +645,8 @@ static __always_inline enum fs_cause walk_ext(struct fs_walk *w, const __u8 *h)
 		p->proto = h[0];
 		frag = walk_u16(h + 2);
 		if (frag & (FS_IP6_OFFSET | FS_IP6_MORE))
-			walk_fragment(p, walk_u32(h + 4), frag & FS_IP6_OFFSET, frag & FS_IP6_MORE);
+			walk_fragment(p, w->off + n, walk_u32(h + 4), frag & FS_IP6_OFFSET,
+				      frag & FS_IP6_MORE);
 	}
 	p->proto = h[0];
 	w->count++;
@@ -747,7 +755,7 @@ static __always_inline enum fs_cause walk_sctp(struct fs_walk *w, const __u8 *h)
 static __always_inline bool walk_bad_fragment(const struct fs_walk *w)
 {
 	const struct fs_packet *p = &w->pkt;
-	__u32 left = w->end - w->off;
+	__u32 left = w->end - p->frag_start;
 
 	if (!(p->bits & FS_PKT_FRAG))
 		return false;

@@ -2,8 +2,9 @@
 /* packet.h: a decoded frame, the C twin of packet.Packet. parse.h fills it; the
  * table, the TCP step and the emitter read it.
  *
- * Numbers are in host order, addresses in network order. All offsets count from
- * the start of the frame, inside tunnels too.
+ * Numbers are in host order, addresses in network order. Where nothing else is said
+ * offsets count from the start of the frame, inside tunnels too; headers beyond
+ * 65535 cannot be read.
  */
 #ifndef FS_PACKET_H
 #define FS_PACKET_H
@@ -42,8 +43,6 @@ struct fs_packet {
 	__u32		wire_len;	/* on the wire, without FCS; all segments with GSO */
 	__u32		cap_len;	/* bytes of the frame that can be read */
 	__u32		ip_len;		/* of the IP packet that carries the flow */
-	__u32		l3_off;		/* of that packet's IP header */
-	__u32		l4_off;		/* behind IP header and extensions */
 	__u32		payload_off;
 	__u32		payload_cap;	/* captured */
 	__u32		payload_len;	/* by the headers */
@@ -55,7 +54,10 @@ struct fs_packet {
 	__u16		urgent;
 	__u16		sport;		/* ICMP: the two words of Community ID */
 	__u16		dport;
-	__u16		frag_off;	/* bytes */
+	__u16		l3_off;		/* of the innermost IP header */
+	__u16		l4_off;		/* behind IP header and extensions */
+	__u16		frag_start;	/* of the fragment's data: behind the header that says so */
+	__u16		frag_off;	/* of its data in the datagram, in bytes */
 	__u16		segs;		/* wire packets; above 1 with GSO only */
 	__u16		bits;		/* enum fs_packet_bits */
 	__u16		vlans[FS_MAX_VLANS];	/* ids, outermost first */
@@ -70,7 +72,7 @@ struct fs_packet {
 	__u8		icmp_code;
 	__u8		frag_proto;	/* of the datagram, as its fragments say it */
 	__u8		src_mac_off;
-	__u8		pad;
+	__u8		pad[3];
 };
 _Static_assert(sizeof(struct fs_packet) == 120, "fs_packet has holes");
 

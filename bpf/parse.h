@@ -241,6 +241,10 @@ static __always_inline enum fs_cause fs_parse_xdp(struct xdp_md *ctx, struct fs_
 	w = fs_walk_of(FS_HOOK_XDP);
 	if (!w)
 		return FS_MALFORMED;
+	if (!fs_replay) {
+		p->cap_len = fs_xdp_len(ctx);
+		p->wire_len = p->cap_len;
+	}
 	walk_begin(w, &f, p);
 	cause = fs_walk_xdp(ctx);
 	if (!cause)

@@ -169,7 +169,9 @@ func toPacket(a *gen.DecodeAnswer, frame []byte) packet.Packet {
 		ICMPType: c.IcmpType, ICMPCode: c.IcmpCode,
 		HasMAC: c.Bits&bitSrcMAC != 0, HasTCP: c.Bits&bitTCP != 0, Cut: c.Bits&bitCut != 0,
 		DecapDepth: c.Bits&bitDecapDepth != 0, NVLANs: c.N_vlans, NTunnels: c.N_tunnels,
-		Frag:  packet.Frag{ID: c.FragId, Offset: c.FragOff, More: c.Bits&bitFragMore != 0},
+		Frag: packet.Frag{
+			ID: c.FragId, Offset: c.FragOff, More: c.Bits&bitFragMore != 0, Proto: flow.Proto(c.FragProto), Start: int(c.FragStart),
+		},
 		VLANs: c.Vlans,
 	}
 	if p.HasMAC {

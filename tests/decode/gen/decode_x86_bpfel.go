@@ -37,8 +37,6 @@ type DecodeFsPacket struct {
 	WireLen    uint32
 	CapLen     uint32
 	IpLen      uint32
-	L3Off      uint32
-	L4Off      uint32
 	PayloadOff uint32
 	PayloadCap uint32
 	PayloadLen uint32
@@ -50,6 +48,9 @@ type DecodeFsPacket struct {
 	Urgent     uint16
 	Sport      uint16
 	Dport      uint16
+	L3Off      uint16
+	L4Off      uint16
+	FragStart  uint16
 	FragOff    uint16
 	Segs       uint16
 	Bits       uint16
@@ -65,7 +66,7 @@ type DecodeFsPacket struct {
 	IcmpCode   uint8
 	FragProto  uint8
 	SrcMacOff  uint8
-	Pad        uint8
+	Pad        [3]uint8
 }
 
 type DecodeFsTcpOptions struct {
@@ -105,8 +106,11 @@ const (
 	DecodeMapFsWalks          = "fs_walks"
 	DecodeProgDecodeTc        = "decode_tc"
 	DecodeProgDecodeXdp       = "decode_xdp"
+	DecodeProgEmptyXdp        = "empty_xdp"
+	DecodeProgParseXdp        = "parse_xdp"
 	DecodeVarFsBuckets4       = "fs_buckets4"
 	DecodeVarFsBuckets6       = "fs_buckets6"
+	DecodeVarFsCoarseClock    = "fs_coarse_clock"
 	DecodeVarFsControlTcp     = "fs_control_tcp"
 	DecodeVarFsControlUdp     = "fs_control_udp"
 	DecodeVarFsDecap          = "fs_decap"
@@ -166,6 +170,8 @@ type DecodeSpecs struct {
 type DecodeProgramSpecs struct {
 	DecodeTc  *ebpf.ProgramSpec `ebpf:"decode_tc"`
 	DecodeXdp *ebpf.ProgramSpec `ebpf:"decode_xdp"`
+	EmptyXdp  *ebpf.ProgramSpec `ebpf:"empty_xdp"`
+	ParseXdp  *ebpf.ProgramSpec `ebpf:"parse_xdp"`
 }
 
 // DecodeMapSpecs contains maps before they are loaded into the kernel.
@@ -182,6 +188,7 @@ type DecodeMapSpecs struct {
 type DecodeVariableSpecs struct {
 	FsBuckets4       *ebpf.VariableSpec `ebpf:"fs_buckets4"`
 	FsBuckets6       *ebpf.VariableSpec `ebpf:"fs_buckets6"`
+	FsCoarseClock    *ebpf.VariableSpec `ebpf:"fs_coarse_clock"`
 	FsControlTcp     *ebpf.VariableSpec `ebpf:"fs_control_tcp"`
 	FsControlUdp     *ebpf.VariableSpec `ebpf:"fs_control_udp"`
 	FsDecap          *ebpf.VariableSpec `ebpf:"fs_decap"`
@@ -234,6 +241,7 @@ func (m *DecodeMaps) Close() error {
 type DecodeVariables struct {
 	FsBuckets4       *ebpf.Variable `ebpf:"fs_buckets4"`
 	FsBuckets6       *ebpf.Variable `ebpf:"fs_buckets6"`
+	FsCoarseClock    *ebpf.Variable `ebpf:"fs_coarse_clock"`
 	FsControlTcp     *ebpf.Variable `ebpf:"fs_control_tcp"`
 	FsControlUdp     *ebpf.Variable `ebpf:"fs_control_udp"`
 	FsDecap          *ebpf.Variable `ebpf:"fs_decap"`
@@ -255,12 +263,16 @@ type DecodeVariables struct {
 type DecodePrograms struct {
 	DecodeTc  *ebpf.Program `ebpf:"decode_tc"`
 	DecodeXdp *ebpf.Program `ebpf:"decode_xdp"`
+	EmptyXdp  *ebpf.Program `ebpf:"empty_xdp"`
+	ParseXdp  *ebpf.Program `ebpf:"parse_xdp"`
 }
 
 func (p *DecodePrograms) Close() error {
 	return _DecodeClose(
 		p.DecodeTc,
 		p.DecodeXdp,
+		p.EmptyXdp,
+		p.ParseXdp,
 	)
 }
 
