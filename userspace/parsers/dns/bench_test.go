@@ -71,3 +71,19 @@ func BenchmarkUDP(b *testing.B) {
 		})
 	}
 }
+
+// TestAllocations holds what a message costs: itself, one string, one slice of records.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector changes what is allocated")
+	}
+	b := answer()
+	if n := testing.AllocsPerRun(200, func() { parsed(t, b) }); n > 3 {
+		t.Errorf("%v allocations for a response, want 3", n)
+	}
+	p, c := NewUDP(Options{}), &parsers.Context{}
+	garbage := []byte("\xff\xff\xff\xff this is no DNS message")
+	if n := testing.AllocsPerRun(200, func() { p.Parse(c, flow.Initiator, garbage) }); n != 0 {
+		t.Errorf("%v allocations for what is no message, want 0", n)
+	}
+}
