@@ -23,6 +23,7 @@ type worker[K comparable] struct {
 	in   tracker.Input[K]
 	seg  flow.Segment
 
+	frags    defragmenter[K]
 	ticks    ticks[K]
 	expiring bool // flows end or close by time, not by a packet
 	// onEnd, if set, takes a flow that ended in place of the handler: counters
