@@ -25,17 +25,16 @@ demo: build ## show the main job live, on private network namespaces (root)
 run: build ## run on an interface: make run IFACE=eth0 (root)
 	$(BIN) run -i $(IFACE)
 
-test: test-unit test-privileged ## every test that may run here; as root the privileged ones too
+test: ## every test that may run here: as root the privileged ones too
+	$(GO) test ./...
+	@[ "$$(id -u)" = 0 ] || echo "left out: the privileged tests (root is needed to load and attach eBPF programs)"
 
 test-unit: ## the tests that need no privilege
-	$(GO) test ./cmd/... ./userspace/... ./docs/... ./tests/...
+	FLOWSCOPE_PRIVILEGED=0 $(GO) test ./...
 
-test-privileged: build ## the tests that load and attach the programs (root)
-	@if [ "$$(id -u)" = 0 ]; then \
-		FLOWSCOPE_PRIVILEGED=1 $(GO) test -count=1 -p 1 ./cmd/... ./userspace/xdp/... ./tests/...; \
-	else \
-		echo "left out: the privileged tests (root is needed to load and attach eBPF programs)"; \
-	fi
+test-privileged: ## the tests that load and attach the programs (root)
+	@[ "$$(id -u)" = 0 ] || { echo "root is needed to load and attach eBPF programs: sudo make test-privileged"; exit 1; }
+	$(GO) test -count=1 ./userspace/xdp/... ./userspace/engine/... ./tests/...
 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./userspace/...

@@ -10,20 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/tests/testnet"
 )
-
-// privileged leaves a test out without root, but not where it is required to run.
-func privileged(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("root is needed to load and attach eBPF programs")
-	}
-	t.Skip("root is needed to load and attach eBPF programs")
-}
 
 func network(t *testing.T) *testnet.Network {
 	t.Helper()
@@ -45,7 +34,7 @@ const settle = 500 * time.Millisecond
 // TestLiveCountsEqualTheSenders runs the program on a router between real HTTP, TLS
 // and DNS peers and compares every flow with what its senders counted.
 func TestLiveCountsEqualTheSenders(t *testing.T) {
-	privileged(t)
+	needs.Root(t)
 	n := network(t)
 	s, err := n.Serve()
 	if err != nil {
@@ -154,14 +143,14 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestRunRefusesInterface(t *testing.T) {
-	privileged(t)
+	needs.Root(t)
 	checkRefusal(t, program(t, "run", "-i", "nosuch0"), 1, "nosuch0")
 }
 
 // TestRunRefusesOtherProgram wants the program that is already there to be named,
 // and left where it is.
 func TestRunRefusesOtherProgram(t *testing.T) {
-	privileged(t)
+	needs.Root(t)
 	n := network(t)
 	first, err := n.Router.Start(os.Stderr, binary, "run", "-i", "r0", "--max-flows", "64", "--events", "flow")
 	if err != nil {
@@ -178,7 +167,7 @@ func TestRunRefusesOtherProgram(t *testing.T) {
 
 // TestRunRefusesWithoutRoot wants the missing capability and exit code 3.
 func TestRunRefusesWithoutRoot(t *testing.T) {
-	privileged(t)
+	needs.Root(t)
 	r := unprivileged(t, "run", "-i", "lo")
 	checkRefusal(t, r, 3, "CAP_BPF")
 }

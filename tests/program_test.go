@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 )
 
 // binary is the program under test, built once by TestMain.
@@ -132,17 +134,10 @@ func checkConservation(t *testing.T, l []line) {
 	}
 }
 
-// corpus returns the captures of FLOWSCOPE_CORPUS. Without it the test is left
-// out, but not in CI.
+// corpus returns the folder of real captures and the captures in it.
 func corpus(t *testing.T) (root string, captures []string) {
 	t.Helper()
-	root = os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set: no captures to replay")
-	}
+	root = needs.Corpus(t)
 	for _, pattern := range []string{"*/*.pcap", "*/*.pcapng"} {
 		l, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
