@@ -23,11 +23,14 @@ func appendCode(b []byte, key string, n uint64, name string) []byte {
 
 func appendFlags(b []byte, f Flags, v Variant) []byte {
 	b = append(b, '[')
-	for i, name := range f.Names(v) {
-		if i > 0 {
-			b = append(b, ',')
+	first := len(b)
+	for i := range flagNames {
+		if name := f.flagName(i, v); name != "" {
+			if len(b) > first {
+				b = append(b, ',')
+			}
+			b = parsers.AppendJSONString(b, name)
 		}
-		b = parsers.AppendJSONString(b, name)
 	}
 	return append(b, ']')
 }

@@ -139,15 +139,23 @@ var flagNames = [...]struct {
 	{FlagRA, "ra", ""}, {FlagAD, "ad", ""}, {FlagCD, "cd", ""},
 }
 
+// flagName returns the name of the i-th flag if it is set in f, or nothing.
+func (f Flags) flagName(i int, v Variant) string {
+	n := &flagNames[i]
+	switch {
+	case f&n.bit == 0:
+		return ""
+	case v == LLMNR:
+		return n.llmnr
+	}
+	return n.name
+}
+
 // Names lists the flags that are set, in the order of the header.
 func (f Flags) Names(v Variant) []string {
 	var l []string
-	for _, n := range flagNames {
-		name := n.name
-		if v == LLMNR {
-			name = n.llmnr
-		}
-		if f&n.bit != 0 && name != "" {
+	for i := range flagNames {
+		if name := f.flagName(i, v); name != "" {
 			l = append(l, name)
 		}
 	}

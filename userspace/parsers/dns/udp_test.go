@@ -242,6 +242,7 @@ func TestNumbersHaveText(t *testing.T) {
 		{ClassIN.String(), "IN"}, {Class(7).String(), "CLASS7"},
 		{OpcodeUpdate.String(), "UPDATE"}, {Opcode(3).String(), "OPCODE3"},
 		{RcodeNXDomain.String(), "NXDOMAIN"}, {Rcode(4000).String(), "RCODE4000"},
+		{strings.Join((FlagQR | FlagTC | FlagCD).Names(Unicast), " "), "qr tc cd"}, {strings.Join((FlagAA | FlagRA).Names(LLMNR), " "), "c"},
 		{Query.String(), "query"}, {Response.String(), "response"}, {Unanswered.String(), "unanswered"},
 		{Unicast.String(), "dns"}, {MDNS.String(), "mdns"}, {LLMNR.String(), "llmnr"},
 	} {
