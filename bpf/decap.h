@@ -4,10 +4,10 @@
  * outside the linear part, and all that is cut or malformed. The rules are those
  * in the package comment of userspace/packet.
  *
- * One turn reads one header. fs_walk_xdp and fs_walk_skb keep a window of the frame
- * filled; fs_walk_step, a function of its own so that the verifier looks at it
- * once, reads the header at its beginning. All state is in struct fs_walk, in a
- * per-CPU map: there is no room for it on the stack.
+ * fs_walk_xdp and fs_walk_skb keep a window of the frame filled; fs_walk_step, a
+ * function of its own so that the verifier looks at it once, reads the headers in
+ * it. All state is in struct fs_walk, in a per-CPU map: there is no room for it on
+ * the stack.
  *
  * A walk_ function gets w and h, the captured bytes from w->off on. It reads no
  * byte of h that it has not asked for with walk_has or walk_holds, moves w->off,
@@ -26,9 +26,11 @@
 
 #define FS_OFFSET_MAX	65535	/* where the kernel lets programs read */
 #define FS_WINDOW	256
-#define FS_HEADER_MAX	64	/* bytes of a header that one turn may read */
-/* Turns: five levels of Ethernet, IP, 8 extensions, L4, 16 labels and what follows
- * them, 10 of GTP-U; and three tags.
+#define FS_HEADER_MAX	64	/* bytes of a header that are read */
+#define FS_STEP_HEADERS	4
+
+/* Headers a frame may have: at each of five levels Ethernet, IP, 8 extensions, L4, 17
+ * for labels, 10 for GTP-U; and three tags. A turn reads one at least.
  */
 #define FS_MAX_TURNS	208
 
@@ -1125,40 +1127,66 @@ static __always_inline enum fs_cause walk_header(struct fs_walk *w, const __u8 *
 	return FS_MALFORMED;
 }
 
-/* fs_walk_step reads one header and returns whether there is another one. */
+/* walk_outside says whether the next header, or a captured part of it, is outside the
+ * window.
+ */
+static __always_inline bool walk_outside(const struct fs_walk *w)
+{
+	__u32 n = w->pkt.cap_len - w->off;
+
+	if (w->off >= w->pkt.cap_len)
+		return false;
+	if (n > FS_HEADER_MAX)
+		n = FS_HEADER_MAX;
+	return !w->win_len || w->off - w->win_off > FS_WINDOW - FS_HEADER_MAX ||
+	       w->off + n > w->win_off + w->win_len;
+}
+
+/* walk_at returns where in the window the next header is. Behind the captured bytes any
+ * place will do: none of them is read.
+ */
+static __always_inline const __u8 *walk_at(const struct fs_walk *w)
+{
+	__u32 pos = w->off - w->win_off;
+
+	if (w->off < w->win_off || pos > FS_WINDOW - FS_HEADER_MAX)
+		pos = 0;
+	return w->window + pos;
+}
+
+/* fs_walk_step reads a few headers, as long as they are in the window, and returns
+ * whether there is another one. Nothing but w may live in a register from one to
+ * the next, so that all ways through a header look the same to the verifier.
+ */
 __noinline int fs_walk_step(struct fs_walk *w)
 {
-	__u32 pos;
+	int i;
 
 	if (!w)
 		return 0;
-	pos = w->off - w->win_off;
-	if (w->off < w->win_off || pos > FS_WINDOW - FS_HEADER_MAX)
-		pos = 0;	/* behind the captured bytes: none of them is read */
-	w->cause = walk_header(w, w->window + pos);
-	return !w->cause && w->header != FS_AT_END;
+	for (i = 0; i < FS_STEP_HEADERS; i++) {
+		if (walk_outside(w))
+			return 1;
+		w->cause = walk_header(w, walk_at(w));
+		if (w->cause || w->header == FS_AT_END)
+			return 0;
+		asm volatile("" ::: "memory");
+	}
+	return 1;
 }
 
-/* walk_wanted returns how many bytes to load into the window from w->off on, 0 when
- * it holds the next header.
+/* walk_wanted moves the window to the next header if it is outside, and returns how many
+ * bytes to load into it, or 0.
  */
 static __always_inline __u32 walk_wanted(struct fs_walk *w)
 {
 	__u32 n = w->pkt.cap_len - w->off;
 
-	if (w->off >= w->pkt.cap_len)
+	if (!walk_outside(w))
 		return 0;
-	if (n > FS_HEADER_MAX)
-		n = FS_HEADER_MAX;
-	if (w->win_len && w->off - w->win_off <= FS_WINDOW - FS_HEADER_MAX &&
-	    w->off + n <= w->win_off + w->win_len)
-		return 0;
-	n = w->pkt.cap_len - w->off;
-	if (n > FS_WINDOW)
-		n = FS_WINDOW;
 	w->win_off = w->off;
-	w->win_len = n;
-	return n;
+	w->win_len = n < FS_WINDOW ? n : FS_WINDOW;
+	return w->win_len;
 }
 
 /* walk_begin hands the frame to the walk. */

@@ -154,7 +154,7 @@ static __always_inline void fs_options_skb(struct __sk_buff *skb, const struct f
 	if (options_alone((void *)(long)skb->data, (void *)(long)skb->data_end, off, len, o))
 		return;
 	w = fs_walk_of(FS_HOOK_TC);
-	if (!w || bpf_skb_load_bytes(skb, off, w->window, len))
+	if (!w || fs_walk_load_skb(skb, off, len))
 		return;
 	options_walk(w, len, o);
 }

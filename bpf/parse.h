@@ -208,7 +208,16 @@ __noinline int fs_walk_xdp(struct xdp_md *ctx)
 	return walk_result(w);
 }
 
-/* fs_walk_skb is the same for tc. */
+/* fs_walk_load_skb and fs_walk_skb are the same for tc. */
+__noinline int fs_walk_load_skb(struct __sk_buff *skb, __u32 off, __u32 n)
+{
+	struct fs_walk *w = fs_walk_of(FS_HOOK_TC);
+
+	if (!w || !n || n > FS_WINDOW)
+		return -1;
+	return bpf_skb_load_bytes(skb, off, w->window, n);
+}
+
 __noinline int fs_walk_skb(struct __sk_buff *skb)
 {
 	struct fs_walk *w = fs_walk_of(FS_HOOK_TC);
@@ -218,7 +227,7 @@ __noinline int fs_walk_skb(struct __sk_buff *skb)
 		return FS_MALFORMED;
 	for (i = 0; i < FS_MAX_TURNS; i++) {
 		n = walk_wanted(w);
-		if (n && n <= FS_WINDOW && bpf_skb_load_bytes(skb, w->off, w->window, n))
+		if (n && fs_walk_load_skb(skb, w->off, n))
 			return FS_TRUNCATED;
 		if (!fs_walk_step(w))
 			break;
