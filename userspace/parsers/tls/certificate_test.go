@@ -20,11 +20,11 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/parsertest"
 )
 
-// testDER is a certificate with every kind of name.
-var testDER = sync.OnceValues(func() ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// newKeyPair makes a key and a certificate with every kind of name.
+func newKeyPair() (key *ecdsa.PrivateKey, der []byte, err error) {
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	subject := pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
 		{Type: asn1.ObjectIdentifier{2, 5, 4, 6}, Value: "DE"},
@@ -43,24 +43,36 @@ var testDER = sync.OnceValues(func() ([]byte, error) {
 		EmailAddresses: []string{"who@example.org"},
 		URIs:           []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: "/a"}},
 	}
-	return x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-})
+	der, err = x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return key, der, err
+}
+
+// testKeyPair returns a key and its certificate, the same in all tests.
+func testKeyPair(t testing.TB) (key *ecdsa.PrivateKey, der []byte) {
+	t.Helper()
+	keyPair.once.Do(func() { keyPair.key, keyPair.der, keyPair.err = newKeyPair() })
+	if keyPair.err != nil {
+		t.Fatal(keyPair.err)
+	}
+	return keyPair.key, keyPair.der
+}
+
+var keyPair struct {
+	once sync.Once
+	key  *ecdsa.PrivateKey
+	der  []byte
+	err  error
+}
 
 // testCertificate is a Certificate message with that certificate.
 func testCertificate(t testing.TB) string {
 	t.Helper()
-	der, err := testDER()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, der := testKeyPair(t)
 	return message(typeCertificate, vec24(vec24(string(der))))
 }
 
 func TestCertificate(t *testing.T) {
-	der, err := testDER()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, der := testKeyPair(t)
 	m, err := ParseCertificate([]byte(vec24(vec24(string(der)) + vec24("rubbish"))))
 	if err != nil || len(m.Chain) != 2 {
 		t.Fatalf("ParseCertificate: %v, %v; want two certificates", m, err)
@@ -79,10 +91,7 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestCertificateJSON(t *testing.T) {
-	der, err := testDER()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, der := testKeyPair(t)
 	flight := records(TLS12, message(typeCertificate, vec24(vec24(string(der))+vec24("rubbish"))))
 	lines := parsertest.Lines(t, newParser, parsertest.Script{responder(flight)})
 	const name = `"CN=www.example.org,1.3.9999.1=\\#1,emailAddress=ca@example.org,O=Acme\\, Inc.\\ ,C=DE"`

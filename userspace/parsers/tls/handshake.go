@@ -1,7 +1,6 @@
 package tls
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -76,11 +75,11 @@ func (h *half) fill(b []byte, size int) int {
 
 // admit looks at a message's header and reports whether the message is to be read.
 func (p *Parser) admit(c *parsers.Context, h *half, header []byte) bool {
-	size, limit := messageLen(header), cmp.Or(p.opt.MaxMessage, DefaultMaxMessage)
+	size := messageLen(header)
 	switch {
 	case h.changed && !looksLikeHello(header):
 		p.seal(c, h)
-	case size > limit:
+	case size > p.opt.maxMessage():
 		p.poison(c, fmt.Sprintf("handshake message of %d bytes", size))
 	case !wanted(header[0]):
 		h.skip = size

@@ -1,7 +1,6 @@
 package tls
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -151,13 +150,13 @@ func (p *Parser) begin(c *parsers.Context, side flow.Side) {
 // overLimit says which limit the record that begins would pass, if any, and counts
 // what it says in the clear.
 func (p *Parser) overLimit(h *half) string {
-	if limit := cmp.Or(p.opt.MaxSilence, DefaultMaxSilence); h.silent() && h.begun > int64(limit) {
+	if limit := p.opt.maxSilence(); h.silent() && h.begun > int64(limit) {
 		return fmt.Sprintf("no hello in %d bytes", limit)
 	}
 	if h.use == readHandshake || h.use == readAlert {
 		h.clear += h.rec.size
 	}
-	if limit := cmp.Or(p.opt.MaxHandshake, DefaultMaxHandshake); h.clear > limit {
+	if limit := p.opt.maxHandshake(); h.clear > limit {
 		return fmt.Sprintf("handshake of more than %d bytes", limit)
 	}
 	return ""

@@ -90,8 +90,12 @@ func (p *Parser) v2Hello(c *parsers.Context, side flow.Side, b []byte) int {
 		return n
 	}
 	lengths, ok := readV2Lengths(h.partial)
-	if !ok {
+	switch {
+	case !ok:
 		p.poison(c, fmt.Sprintf("record type %d", h.partial[0]))
+		return n
+	case lengths.size() > p.opt.maxMessage():
+		p.poison(c, fmt.Sprintf("handshake message of %d bytes", lengths.size()))
 		return n
 	}
 	size := v2HeaderLen + lengths.size()

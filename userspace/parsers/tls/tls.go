@@ -13,6 +13,8 @@
 package tls
 
 import (
+	"cmp"
+
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 )
@@ -38,6 +40,10 @@ type Options struct {
 
 	Callbacks Callbacks
 }
+
+func (o *Options) maxMessage() int   { return cmp.Or(o.MaxMessage, DefaultMaxMessage) }
+func (o *Options) maxHandshake() int { return cmp.Or(o.MaxHandshake, DefaultMaxHandshake) }
+func (o *Options) maxSilence() int   { return cmp.Or(o.MaxSilence, DefaultMaxSilence) }
 
 // Callbacks hear of messages when these are complete, each before the message is
 // emitted. Those that are nil are not called. They run inside the parser's Feed and
