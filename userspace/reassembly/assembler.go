@@ -85,30 +85,29 @@ func (o *op) segment(side flow.Side, s *flow.Segment) {
 	}
 	y.acked(x, s)
 	o.chooseByACK(side.Other(), s)
-	if o.payload(side, s) && s.Flags&(flow.FIN|flow.SYN) == flow.FIN && !x.any(finSeen|ended) {
-		o.noteFIN(x, s)
-	}
+	o.payload(side, s)
 }
 
-// payload takes the payload of s to its place. It reports false when s is refused
-// as a whole, its FIN too.
-func (o *op) payload(side flow.Side, s *flow.Segment) bool {
+// payload takes the payload and the FIN of s to their place, unless s is refused.
+func (o *op) payload(side flow.Side, s *flow.Segment) {
 	x, seq := o.stream(side), s.Seq
 	if s.Flags&flow.SYN != 0 {
 		if seq++; x.offset(seq) != 0 {
 			o.refuse(x, s)
-			return false
+			return
 		}
 	} else if s.Len > 0 {
 		o.chooseByData(side, s)
 	}
 	if !x.has(known) {
-		return true
+		o.noteFIN(x, s)
+		return
 	}
 	off := x.offset(seq)
 	if o.refused(x, o.stream(side.Other()), s, off) {
-		return false
+		return
 	}
+	o.noteFIN(x, s)
 	if s.Options&flow.OptTimestamps != 0 && s.TSVal != 0 && off <= x.next {
 		x.stamp(s)
 	}
@@ -118,10 +117,14 @@ func (o *op) payload(side flow.Side, s *flow.Segment) bool {
 	if s.Len > 0 {
 		o.place(side, s, off)
 	}
-	return true
 }
 
+// noteFIN remembers the first FIN of a side. What is held beyond it goes, as a
+// receiver that reaches it drops that too.
 func (o *op) noteFIN(x *stream, s *flow.Segment) {
+	if s.Flags&(flow.FIN|flow.SYN) != flow.FIN || x.any(finSeen|ended) {
+		return
+	}
 	pos := s.Seq + flow.Seq(s.Len)
 	if !x.has(known) {
 		x.fin = int64(pos)
@@ -144,9 +147,6 @@ func (o *op) finish(side flow.Side) {
 	x := o.stream(side)
 	if !x.has(known|finSeen) || x.has(ended) {
 		return
-	}
-	if x.has(skipping) && x.next < x.fin {
-		x.skip(x.fin)
 	}
 	if x.next >= x.fin {
 		o.endSide(side, flow.EndFIN)

@@ -114,23 +114,22 @@ func (o *op) cutHeld(x *stream, at int64) (n int) {
 	}
 	i := h.find(at)
 	n = len(h.pieces) - i
-	if i < len(h.pieces) && h.pieces[i].from < at {
-		p := h.pieces[i].left(at)
-		h.bytes -= h.pieces[i].n - p.n
-		h.pieces[i] = p
-		i++
+	for k := n - 1; k >= 0 && h.pieces[i+k].from >= at; k-- {
+		h.bytes -= h.pieces[i+k].n
+		o.freePiece(&h.pieces[i+k])
 	}
-	for k := i; k < len(h.pieces); k++ {
-		h.bytes -= h.pieces[k].n
-		o.freePiece(&h.pieces[k])
+	w := &o.sh.weave
+	w.reset()
+	if p := &h.pieces[i]; p.from < at {
+		h.bytes -= uint32(p.end() - at)
+		w.out = append(w.out, p.left(at))
 	}
-	h.replace(&o.sh.pools, i, len(h.pieces), nil)
-	x.max = max(x.next, at)
+	h.replace(&o.sh.pools, i, len(h.pieces), w.out)
 	if len(h.pieces) == 0 {
 		o.freeHeld(x)
 		x.max = x.next
-	} else {
-		x.max = h.pieces[len(h.pieces)-1].end()
+		return n
 	}
+	x.max = h.pieces[len(h.pieces)-1].end()
 	return n
 }

@@ -11,6 +11,10 @@ type model struct {
 	out      []byte
 	conflict int
 	max      int64
+
+	lost map[int64]bool // seen, but not captured; part of a run all the same
+
+	extentEnd int64 // of the segment in hand, when it reaches beyond its bytes
 }
 
 // A cell is one held byte and the extent of the segment it came with.
@@ -19,15 +23,19 @@ type cell struct {
 	extent span
 }
 
-func newModel(p Policy) *model { return &model{policy: p, cells: map[int64]cell{}} }
+func newModel(p Policy) *model {
+	return &model{policy: p, cells: map[int64]cell{}, lost: map[int64]bool{}}
+}
+
+func (m *model) covered(off int64) bool { return has(m.cells, off) || m.lost[off] }
 
 // run is the run of held cells around off.
 func (m *model) run(off int64) span {
 	r := span{off, off + 1}
-	for has(m.cells, r.from-1) {
+	for m.covered(r.from - 1) {
 		r.from--
 	}
-	for has(m.cells, r.to) {
+	for m.covered(r.to) {
 		r.to++
 	}
 	return r
@@ -35,7 +43,7 @@ func (m *model) run(off int64) span {
 
 func has(c map[int64]cell, off int64) bool { _, ok := c[off]; return ok }
 
-// segment takes data at off.
+// segment takes data at off; deliver then moves on over what is in order.
 func (m *model) segment(off int64, data []byte) {
 	if skip := m.next - off; skip > 0 {
 		if skip >= int64(len(data)) {
@@ -43,7 +51,7 @@ func (m *model) segment(off int64, data []byte) {
 		}
 		off, data = m.next, data[skip:]
 	}
-	n := span{off, off + int64(len(data))}
+	n := span{off, max(off+int64(len(data)), m.extentEnd)}
 	runs := map[int64]span{}
 	if m.policy == Linux {
 		for i := n.from; i < n.to; i++ {
@@ -67,7 +75,6 @@ func (m *model) segment(off int64, data []byte) {
 		}
 	}
 	m.max = max(m.max, n.to)
-	m.deliver()
 }
 
 func (m *model) deliver() {

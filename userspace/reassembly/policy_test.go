@@ -198,6 +198,7 @@ func testRelation(t *testing.T, n span, same, hole, queued bool) {
 		send := func(from, to int64, upper bool) {
 			data := pattern(from, to, upper)
 			m.segment(from, data)
+			m.deliver()
 			c.send(fmt.Sprintf("%d:%s", from+1, data), &flow.Segment{})
 		}
 		if !queued {

@@ -230,7 +230,7 @@ func (c *conn) invariants() {
 	}
 }
 
-func checkStream(t testing.TB, sh *Shared, x *stream) {
+func checkStream(t failer, sh *Shared, x *stream) {
 	t.Helper()
 	if x.held == nil {
 		if x.next != x.max {
@@ -303,6 +303,8 @@ func TestAssembler(t *testing.T) {
 		{"fin over hole", "7:/FA 1:abc close", `"abc" gap(3) fin <end_of_input`},
 		{"data beyond fin", "4:/FA 4:def 1:abc close", `"abc" fin <end_of_input`},
 		{"held beyond fin", "4:def 4:/FA 1:abc close", `"abc" fin <end_of_input`},
+		{"fin with data before held", "4:def 1:abc/FA close", `"abc" fin <end_of_input`},
+		{"fin inside held", "4:defgh 9:ijk 7:/FA 1:abc close", `"abcdef" fin <end_of_input`},
 		{"second fin elsewhere", "3:/FA 5:/FA 1:ab close", `"ab" fin <end_of_input`},
 		{"rst data", "1:abc 4:xyz/RA 4:def", `"abcdef"`},
 		{"close by rst", "1:abc 7:ghi close=rst", `"abc" gap(3) "ghi" rst <rst`},
