@@ -29,7 +29,7 @@ import (
 type Factory = func(flow.Key) parsers.SessionParser
 
 const (
-	maxCuts    = 2000 // positions at which a script is cut in two
+	maxCuts    = 500 // positions at which a script is cut in two
 	randomCuts = 32
 	damages    = 200     // damaged copies of a script that Garbage plays
 	weighed    = 16      // parsers that Bounded feeds at once
