@@ -410,7 +410,7 @@ func TestOptions(t *testing.T) {
 func TestPendingLimit(t *testing.T) {
 	const all = 200
 	s := script{ask(strings.Repeat(get, all)), answer(strings.Repeat(empty, all)), ask(head), answer(empty)}
-	lines := parsertest.Lines(t, newParser, s)[all:]
+	lines := parsertest.Play(t, newParser, s).Lines()[all:]
 	for i, want := range []struct {
 		at     int
 		method string
