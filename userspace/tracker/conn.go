@@ -27,6 +27,9 @@ const (
 	everEstablished connFlags = 1 << iota
 	frozen                    // closed for good: no more state changes
 	lastFINResponder
+	doubtful     // a reset waits to be confirmed or revoked
+	reusePending // a SYN waits for its answer
+	relabelled   // the flow label changed
 )
 
 // end is what is known of one side.
@@ -145,24 +148,37 @@ func plainSYN(s *flow.Segment) bool {
 
 // step is Step for a Conn that has its details, or for a first, plain SYN.
 func (c *Conn) step(side flow.Side, s *flow.Segment) Change {
+	plain := s.Flags&controls == 0
 	c.record(side, s)
-	c.moveEndpoints(side, s)
+	if !plain || c.end[side].point.now() == inactive {
+		c.moveEndpoints(side, s)
+	}
 	if c.d != nil {
 		c.measure(side, s)
 	}
 	ch := Change{From: c.state, To: c.state, Side: side, Seq: s.Seq}
-	k := c.judge(side, s, &ch)
+	var k Facts
+	if !plain || c.opening() {
+		k = c.judge(side, s, &ch)
+	}
 	c.learn(side, s, k)
 	if c.flags&frozen != 0 {
 		ch.Notes = 0
 		return ch
 	}
-	if c.d != nil {
+	if c.flags&doubtful != 0 {
 		c.watch(side, s, &ch)
 	}
-	c.move(side, s.Flags, k|c.facts(), &ch)
+	if !plain || c.state != flow.StateEstablished {
+		c.move(side, s.Flags, k|c.facts(), &ch)
+	}
 	return ch
 }
+
+// controls are the flags that make a segment more than data and ACK. Those without
+// take the short way through step: they move no endpoint but one that was inactive,
+// and leave established as it is.
+const controls = flow.SYN | flow.FIN | flow.RST
 
 // move makes the transition.
 func (c *Conn) move(side flow.Side, f flow.TCPFlags, k Facts, ch *Change) {
@@ -179,34 +195,22 @@ func (c *Conn) move(side flow.Side, f flow.TCPFlags, k Facts, ch *Change) {
 
 // freeze stops state changes for good.
 func (c *Conn) freeze() {
-	c.flags |= frozen
-	if c.d != nil {
-		c.d.flags &^= suspectReset | reusePending
-	}
+	c.flags = c.flags&^(doubtful|reusePending) | frozen
 }
 
 // record writes the histories.
 func (c *Conn) record(side flow.Side, s *flow.Segment) {
 	e := &c.end[side]
 	e.flags |= s.Flags
-	c.events = c.events.with(side, s.Flags, s.Len > 0)
-	n := bits.OnesCount8(uint8(s.Flags & (flow.SYN | flow.FIN | flow.RST)))
+	if s.Len > 0 || s.Flags&controls != 0 {
+		c.events = c.events.with(side, s.Flags, s.Len > 0)
+	}
 	switch {
-	case n > 1 && s.Flags.Has(flow.FIN|flow.RST):
-		c.once(side, letterI)
-	case n > 1:
-		c.once(side, letterQ)
-	case s.Flags.Has(flow.SYN | flow.ACK):
-		c.again(side, letterH, s.Seq)
-	case s.Flags.Has(flow.SYN):
-		c.again(side, letterS, s.Seq)
-	case s.Flags.Has(flow.FIN):
-		c.again(side, letterF, s.Seq+flow.Seq(s.Len))
-	case s.Flags.Has(flow.RST):
-		c.again(side, letterR, s.Seq)
+	case s.Flags&controls != 0:
+		c.recordControl(side, s)
 	case s.Len > 0:
 		c.once(side, letterD)
-	case s.Flags.Has(flow.ACK):
+	case s.Flags&flow.ACK != 0:
 		c.once(side, letterA)
 	}
 	if s.Window == 0 && s.Flags&flow.RST == 0 && !c.end[side.Other()].has(sentFIN) && e.point.now() != reset {
@@ -214,6 +218,24 @@ func (c *Conn) record(side flow.Side, s *flow.Segment) {
 	}
 	if s.Len > 0 && e.has(hasMax) && (s.Seq + flow.Seq(s.SeqLen())).LessEq(e.max) {
 		c.often(side, letterT)
+	}
+}
+
+// recordControl writes the letter of a segment with SYN, FIN or RST.
+func (c *Conn) recordControl(side flow.Side, s *flow.Segment) {
+	switch f := s.Flags & controls; {
+	case f.Has(flow.FIN | flow.RST):
+		c.once(side, letterI)
+	case bits.OnesCount8(uint8(f)) > 1:
+		c.once(side, letterQ)
+	case f == flow.SYN && s.Flags&flow.ACK != 0:
+		c.again(side, letterH, s.Seq)
+	case f == flow.SYN:
+		c.again(side, letterS, s.Seq)
+	case f == flow.FIN:
+		c.again(side, letterF, s.Seq+flow.Seq(s.Len))
+	default:
+		c.again(side, letterR, s.Seq)
 	}
 }
 
@@ -244,7 +266,7 @@ func (c *Conn) judgeSYN(side flow.Side, s *flow.Segment, ch *Change) {
 	ch.Notes |= SYNInEstablished
 	if s.Flags&flow.ACK == 0 && c.d != nil && !c.inWindow(side, s.Seq, 1<<16) {
 		c.d.reuseSeq = s.Seq
-		c.d.flags |= reusePending
+		c.flags |= reusePending
 		c.d.put(reuseResponder, side == flow.Responder)
 	}
 }
@@ -330,10 +352,10 @@ func (c *Conn) suspect(side flow.Side, s *flow.Segment, ch *Change) {
 	d := c.d
 	ch.Notes |= RSTSuspected
 	ch.Expected, _ = c.expected(side)
-	if d == nil || d.has(suspectReset) || c.flags&frozen != 0 {
+	if d == nil || c.flags&(doubtful|frozen) != 0 {
 		return
 	}
-	d.flags |= suspectReset
+	c.flags |= doubtful
 	d.put(suspectResponder, side == flow.Responder)
 	d.suspectEnd = s.Time.Add(suspectWait)
 	d.suspectSeq, d.suspectNext = s.Seq, ch.Expected
@@ -343,13 +365,13 @@ func (c *Conn) suspect(side flow.Side, s *flow.Segment, ch *Change) {
 // watch looks for a sign of life from the receiver of a suspected reset.
 func (c *Conn) watch(side flow.Side, s *flow.Segment, ch *Change) {
 	d := c.d
-	if !d.has(suspectReset) || d.has(suspectResponder) == (side == flow.Responder) || s.Flags&flow.RST != 0 {
+	if d.has(suspectResponder) == (side == flow.Responder) || s.Flags&flow.RST != 0 {
 		return
 	}
 	if s.Len == 0 && (s.Flags&flow.ACK == 0 || s.Ack.LessEq(d.suspectAck)) {
 		return
 	}
-	d.flags &^= suspectReset
+	c.flags &^= doubtful
 	ch.Notes |= RSTRevoked
 	ch.Side, ch.Seq, ch.Expected = side.Other(), d.suspectSeq, d.suspectNext
 }
@@ -357,7 +379,7 @@ func (c *Conn) watch(side flow.Side, s *flow.Segment, ch *Change) {
 // confirmReset makes a suspected reset one.
 func (c *Conn) confirmReset() Change {
 	ch := Change{From: c.state, To: flow.StateReset}
-	c.d.flags &^= suspectReset
+	c.flags &^= doubtful
 	c.state = flow.StateReset
 	return ch
 }
@@ -556,9 +578,8 @@ func (c *Conn) ReusedBy(side flow.Side, s *flow.Segment) bool {
 	if c.flags&frozen != 0 || c.state.Terminal() {
 		return s.Flags&kinds == flow.SYN && !c.isISN(side, s.Seq)
 	}
-	d := c.d
-	return d != nil && d.has(reusePending) && s.Flags&kinds == flow.SYN|flow.ACK &&
-		d.has(reuseResponder) != (side == flow.Responder) && s.Ack == d.reuseSeq+1
+	return c.flags&reusePending != 0 && s.Flags&kinds == flow.SYN|flow.ACK &&
+		c.d.has(reuseResponder) != (side == flow.Responder) && s.Ack == c.d.reuseSeq+1
 }
 
 // swap exchanges the sides.

@@ -15,20 +15,20 @@ type details struct {
 	synAt     [2]flow.Timestamp
 	handshake [2]time.Duration
 
-	// A reset that may be one, until suspectEnd or a sign of life.
+	// A reset that may be one, until suspectEnd or a sign of life, with doubtful.
 	suspectEnd  flow.Timestamp
 	suspectSeq  flow.Seq
 	suspectNext flow.Seq // the receiver's next expected
 	suspectAck  flow.Seq // its highest ACK so far
 
-	// A SYN inside a live flow, waiting for the peer's SYN+ACK.
+	// A SYN inside a live flow, waiting for the peer's SYN+ACK, with reusePending.
 	reuseSeq flow.Seq
 
 	idle         time.Duration // chosen for this flow, with hasIdle
 	nextUpdate   flow.Timestamp
 	atClose      uint64 // packets when the flow closed
 	labelChanges [2]uint64
-	label        [2]uint32 // newest, by direction, with labelChanges > 0
+	label        [2]uint32 // newest, by direction, where labelChanges > 0
 
 	flags   detailFlags
 	letters uint8
@@ -43,10 +43,8 @@ const (
 	hasHandshake                             // handshake[0]
 	hasHandshake2                            // handshake[1]
 	resentSYN                                // a SYN or SYN+ACK came twice before established
-	suspectReset                             // suspect… hold
-	suspectResponder                         // …and the responder sent it
-	reusePending                             // reuseSeq holds
-	reuseResponder                           // …and the responder sent it
+	suspectResponder                         // the responder sent the doubtful reset
+	reuseResponder                           // the responder sent the pending SYN
 	hasIdle
 	hasUpdate
 )
@@ -66,14 +64,14 @@ type sideDetails struct {
 	rtt     flow.RTT
 	armedAt flow.Timestamp // when the last timed segment was sent
 	armed   flow.Seq       // its end
+	timed   bool           // the two hold
+	nISNs   uint8          // of isns
 
 	zeroWindows, probes, keepalives, duplicateACKs uint64
 
 	often [letterC - letterW + 1]uint32 // by letter
 	lasts [letterR - letterS + 1]flow.Seq
 	isns  [maxISNs - 1]flow.Seq // other initial sequence numbers
-	nISNs uint8
-	timed bool // armed and armedAt hold
 }
 
 // maxISNs is how many initial sequence numbers of a side are kept until the

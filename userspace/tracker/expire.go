@@ -58,13 +58,11 @@ func (t *Table[K, S]) retime(f *Flow[K, S]) {
 // deadline returns when something is next due for f if no packet comes.
 func (t *Table[K, S]) deadline(f *Flow[K, S]) flow.Timestamp {
 	end := f.last.Add(t.timeout(f))
-	if d := f.conn.d; d != nil && d.flags&(suspectReset|hasUpdate) != 0 {
-		if d.has(suspectReset) {
-			end = min(end, d.suspectEnd)
-		}
-		if d.has(hasUpdate) {
-			end = min(end, d.nextUpdate)
-		}
+	if f.conn.flags&doubtful != 0 {
+		end = min(end, f.conn.d.suspectEnd)
+	}
+	if d := f.conn.d; d != nil && d.has(hasUpdate) {
+		end = min(end, d.nextUpdate)
 	}
 	return end
 }
@@ -129,8 +127,8 @@ func (t *Table[K, S]) chosenIdle(f *Flow[K, S]) (time.Duration, bool) {
 // fire does the one thing that is due for f at at.
 func (t *Table[K, S]) fire(f *Flow[K, S], at flow.Timestamp) {
 	idle := f.last.Add(t.timeout(f)) <= at
-	switch d := f.conn.d; {
-	case d != nil && d.has(suspectReset) && d.suspectEnd <= at:
+	switch {
+	case f.conn.flags&doubtful != 0 && f.conn.d.suspectEnd <= at:
 		ch := f.conn.confirmReset()
 		t.closeAt(f, &ch, at)
 	case idle && f.reason == flow.EndNone && f.oneSidedFIN() && t.idle(f) > finWait:

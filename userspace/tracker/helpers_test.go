@@ -112,8 +112,8 @@ func key(proto flow.Proto, n uint16) flow.Key {
 	return flow.Key{Lo: lo, Hi: hi, LoPort: 40000 + n, HiPort: 443, Proto: proto, IPVersion: 4}
 }
 
-// packet is one input for flow n.
-func packet(proto flow.Proto, n uint16, d flow.Direction, at flow.Timestamp) *Input[flow.Key] {
+// input is one input for flow n.
+func input(proto flow.Proto, n uint16, d flow.Direction, at flow.Timestamp) *Input[flow.Key] {
 	k := key(proto, n)
 	return &Input[flow.Key]{
 		Key: k, Dir: d, Proto: proto, Ports: [2]uint16{k.LoPort, k.HiPort}, Time: at,
@@ -125,7 +125,7 @@ func packet(proto flow.Proto, n uint16, d flow.Direction, at flow.Timestamp) *In
 func segment(t testing.TB, n uint16, text string) *Input[flow.Key] {
 	t.Helper()
 	side, s := parseSegment(t, text)
-	in := packet(flow.ProtoTCP, n, flow.Direction(side), s.Time)
+	in := input(flow.ProtoTCP, n, flow.Direction(side), s.Time)
 	in.PayloadLen = s.Len
 	in.Seg = s
 	return in

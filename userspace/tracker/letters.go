@@ -80,6 +80,9 @@ func (e events) len() int { return int(e >> 56) }
 // with returns e with the letters of a segment in the order S, F, R, D, as far as
 // they fit.
 func (e events) with(side flow.Side, f flow.TCPFlags, data bool) events {
+	if e.len() == maxEvents {
+		return e
+	}
 	for i, has := range [4]bool{f&flow.SYN != 0, f&flow.FIN != 0, f&flow.RST != 0, data} {
 		if n := e.len(); has && n < maxEvents {
 			e += 1<<56 | events(2*i+int(side))<<(3*n)

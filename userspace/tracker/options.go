@@ -21,7 +21,7 @@ type Options[K comparable, S any] struct {
 	ClosedLinger  time.Duration            // how long a closed flow still counts packets; 5 s; negative: not at all
 	MaxFlows      int                      // hard limit; 100 000; negative: 1
 	SweepInterval time.Duration            // 1 s; the tick that evictions are reported by
-	ActiveTimeout time.Duration            // period of Update events; off; at least a millisecond
+	ActiveTimeout time.Duration            // period of Update events; off; at least a second
 	Monotonic     bool                     // never let packet time go back
 	SwapBudget    int                      // packets during which the initiator may be corrected; 8; negative: none
 
@@ -62,7 +62,7 @@ func (m Mask) Has(k flow.EventKind) bool { return m>>k&1 != 0 }
 const (
 	defaultMaxFlows   = 100_000
 	defaultSwapBudget = 8
-	minActiveTimeout  = time.Millisecond
+	minActiveTimeout  = time.Second
 
 	// finWait is how long a flow seen in one direction only waits after that
 	// side's FIN.

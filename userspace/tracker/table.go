@@ -93,7 +93,7 @@ func (t *Table[K, S]) Observe(in *Input[K]) *Flow[K, S] {
 		t.expire(in.Time)
 	}
 	f := t.find(&in.Key)
-	if f != nil && in.Seg != nil && f.ReusedBy(in.Dir, in.Seg) {
+	if f != nil && in.Seg != nil && in.Seg.Flags&flow.SYN != 0 && f.ReusedBy(in.Dir, in.Seg) {
 		t.replace(f, in.Time)
 		f = nil
 	}
@@ -324,7 +324,7 @@ func (t *Table[K, S]) meet(f *Flow[K, S], in *Input[K]) {
 		return
 	}
 	ttl[0], ttl[1] = min(ttl[0], in.TTL), max(ttl[1], in.TTL)
-	if in.Label != f.label[in.Dir] || f.conn.d != nil && f.conn.d.labelChanges[in.Dir] > 0 {
+	if in.Label != f.label[in.Dir] || f.conn.flags&relabelled != 0 {
 		t.relabel(f, in)
 	}
 }
@@ -337,6 +337,7 @@ func (t *Table[K, S]) relabel(f *Flow[K, S], in *Input[K]) {
 		now = d.label[in.Dir]
 	}
 	if in.Label != now {
+		f.conn.flags |= relabelled
 		d.labelChanges[in.Dir]++
 		d.label[in.Dir] = in.Label
 	}

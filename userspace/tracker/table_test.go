@@ -18,18 +18,18 @@ const (
 
 func TestFirstUDPPacketIsTwoEvents(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(udp, 1, rev, 0))
+	r.feed(input(udp, 1, rev, 0))
 	wantLines(t, r.take(), "1 started; 1 packet initiator 50")
-	r.feed(packet(udp, 1, rev, sec))
+	r.feed(input(udp, 1, rev, sec))
 	wantLines(t, r.take(), "1 packet initiator 50")
-	r.feed(packet(udp, 1, fwd, sec))
+	r.feed(input(udp, 1, fwd, sec))
 	wantLines(t, r.take(), "1 packet responder 50")
 }
 
 func TestEventOrder(t *testing.T) {
 	r := newRecorder(t, options{MaxFlows: 2, IdleUDP: time.Second})
-	r.feed(packet(udp, 1, fwd, 0))
-	r.feed(packet(udp, 2, fwd, 1))
+	r.feed(input(udp, 1, fwd, 0))
+	r.feed(input(udp, 2, fwd, 1))
 	r.take()
 	in := segment(t, 3, "i R seq=1 t=1000")
 	f := r.Observe(in)
@@ -52,7 +52,7 @@ func TestEstablishedOnce(t *testing.T) {
 
 func TestSweepAtTheLimit(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(udp, 1, fwd, 0))
+	r.feed(input(udp, 1, fwd, 0))
 	r.take()
 	r.Sweep(60*sec - 1)
 	wantLines(t, r.take(), "")
@@ -65,10 +65,10 @@ func TestSweepAtTheLimit(t *testing.T) {
 
 func TestIdleByProtocol(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(flow.ProtoICMP, 1, fwd, 0))
-	r.feed(packet(udp, 2, fwd, 0))
-	r.feed(packet(flow.ProtoUDPLite, 3, fwd, 0))
-	r.feed(packet(tcp, 4, fwd, 0))
+	r.feed(input(flow.ProtoICMP, 1, fwd, 0))
+	r.feed(input(udp, 2, fwd, 0))
+	r.feed(input(flow.ProtoUDPLite, 3, fwd, 0))
+	r.feed(input(tcp, 4, fwd, 0))
 	r.take()
 	for _, step := range []struct {
 		at   flow.Timestamp
@@ -96,9 +96,9 @@ func TestIdleHandshake(t *testing.T) {
 
 func TestPacketEndsWhatIsDue(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(udp, 1, fwd, 0))
+	r.feed(input(udp, 1, fwd, 0))
 	r.take()
-	r.feed(packet(udp, 1, rev, 60*sec))
+	r.feed(input(udp, 1, rev, 60*sec))
 	wantLines(t, r.take(), "1 ended idle 1+0 D; 1 started; 1 packet initiator 50")
 }
 
@@ -106,23 +106,23 @@ func TestPacketEndsWhatIsDue(t *testing.T) {
 // sweep.
 func TestDeadlineOrder(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(udp, 1, fwd, 30*sec))             // due at 90
-	r.feed(packet(flow.ProtoICMP, 2, fwd, 60*sec))  // 90
-	r.feed(packet(flow.ProtoICMP, 3, fwd, 45*sec))  // 75
-	r.feed(packet(udp, 4, fwd, 20*sec))             // 80
-	r.feed(packet(flow.ProtoSCTP, 5, fwd, 20*sec))  // 50
-	r.feed(packet(flow.ProtoSCTP, 5, fwd, 100*sec)) // ends all but itself
+	r.feed(input(udp, 1, fwd, 30*sec))             // due at 90
+	r.feed(input(flow.ProtoICMP, 2, fwd, 60*sec))  // 90
+	r.feed(input(flow.ProtoICMP, 3, fwd, 45*sec))  // 75
+	r.feed(input(udp, 4, fwd, 20*sec))             // 80
+	r.feed(input(flow.ProtoSCTP, 5, fwd, 20*sec))  // 50
+	r.feed(input(flow.ProtoSCTP, 5, fwd, 100*sec)) // ends all but itself
 	wantLines(t, without(without(r.take(), "started"), "packet"),
 		"5 ended idle 1+0 ; 3 ended idle 1+0 ; 4 ended idle 1+0 D; 1 ended idle 1+0 D; 2 ended idle 1+0 ")
 }
 
 func TestEvict(t *testing.T) {
 	r := newRecorder(t, options{MaxFlows: 2})
-	r.feed(packet(udp, 1, fwd, 1))
-	r.feed(packet(udp, 2, fwd, 2))
-	r.feed(packet(udp, 1, fwd, 3))
+	r.feed(input(udp, 1, fwd, 1))
+	r.feed(input(udp, 2, fwd, 2))
+	r.feed(input(udp, 1, fwd, 3))
 	r.take()
-	r.feed(packet(udp, 3, fwd, 4))
+	r.feed(input(udp, 3, fwd, 4))
 	wantLines(t, r.take(), "2 ended evicted 1+0 D; 3 started; 3 packet initiator 50")
 	if got := r.Counters().Ended[flow.EndEvicted]; got != 1 {
 		t.Errorf("%d evicted, want 1", got)
@@ -131,8 +131,8 @@ func TestEvict(t *testing.T) {
 	wantLines(t, r.take(), "")
 	r.Sweep(sec)
 	wantLines(t, r.take(), "- flow_table_eviction 1 1")
-	r.feed(packet(udp, 4, fwd, sec+5))
-	r.feed(packet(udp, 5, fwd, sec+6))
+	r.feed(input(udp, 4, fwd, sec+5))
+	r.feed(input(udp, 5, fwd, sec+6))
 	r.take()
 	r.EndAll(flow.EndOfInput)
 	wantLines(t, r.take(), "- flow_table_eviction 2 3; 4 ended end_of_input 1+0 D; 5 ended end_of_input 1+0 D")
@@ -159,17 +159,17 @@ func TestMaxFlows(t *testing.T) {
 
 func TestUserState(t *testing.T) {
 	r := newRecorder(t, options{})
-	f := r.feed(packet(udp, 1, fwd, 0))
+	f := r.feed(input(udp, 1, fwd, 0))
 	if f.State != 7 {
 		t.Fatalf("state %d, want 7", f.State)
 	}
 	p := &f.State
 	*p = 9
-	if got := r.feed(packet(udp, 1, rev, 1)).State; got != 9 {
+	if got := r.feed(input(udp, 1, rev, 1)).State; got != 9 {
 		t.Errorf("state %d, want 9", got)
 	}
 	r.EndAll(flow.EndOfInput)
-	if got := r.feed(packet(udp, 1, fwd, 2)).State; got != 7 {
+	if got := r.feed(input(udp, 1, fwd, 2)).State; got != 7 {
 		t.Errorf("state of the next flow %d, want 7", got)
 	}
 }
@@ -177,9 +177,9 @@ func TestUserState(t *testing.T) {
 func TestSetOptions(t *testing.T) {
 	r := newRecorder(t, options{})
 	for n := range uint16(5) {
-		r.feed(packet(udp, n, fwd, flow.Timestamp(n)))
+		r.feed(input(udp, n, fwd, flow.Timestamp(n)))
 	}
-	r.feed(packet(udp, 0, fwd, 10))
+	r.feed(input(udp, 0, fwd, 10))
 	r.take()
 	r.SetOptions(options{MaxFlows: 2, IdleUDP: 5 * time.Second})
 	wantLines(t, r.take(), "1 ended evicted 1+0 D; 2 ended evicted 1+0 D; 3 ended evicted 1+0 D")
@@ -199,7 +199,7 @@ func TestHotCache(t *testing.T) {
 		r := newRecorder(t, options{})
 		r.noHot = noHot
 		for i := range uint16(10) {
-			r.feed(packet(udp, i%flows, fwd, flow.Timestamp(i)))
+			r.feed(input(udp, i%flows, fwd, flow.Timestamp(i)))
 		}
 		return r.take()
 	}
@@ -219,8 +219,8 @@ func TestIdleFunc(t *testing.T) {
 	r := newRecorder(t, options{IdleFunc: func(k flow.Key, l4 flow.L4) (time.Duration, bool) {
 		return 5 * time.Second, k.LoPort == 40001
 	}})
-	r.feed(packet(udp, 1, fwd, 0))
-	r.feed(packet(udp, 2, fwd, 0))
+	r.feed(input(udp, 1, fwd, 0))
+	r.feed(input(udp, 2, fwd, 0))
 	r.take()
 	r.Sweep(5*sec - 1)
 	wantLines(t, r.take(), "")
@@ -229,7 +229,7 @@ func TestIdleFunc(t *testing.T) {
 	r.SetIdleFunc(func(flow.Key, flow.L4) (time.Duration, bool) { return 7 * time.Second, true })
 	r.Sweep(7 * sec)
 	wantLines(t, r.take(), "2 ended idle 1+0 D")
-	r.feed(packet(udp, 3, fwd, 8*sec))
+	r.feed(input(udp, 3, fwd, 8*sec))
 	r.SetIdleFunc(nil)
 	r.take()
 	r.Sweep(68*sec - 1)
@@ -245,10 +245,10 @@ func TestIdlePorts(t *testing.T) {
 		in   *Input[flow.Key]
 		want flow.Timestamp
 	}{
-		{"responder's port", packet(udp, 5, fwd, 0), 3 * sec},
-		{"responder's before initiator's", packet(udp, 1, fwd, 0), 3 * sec},
-		{"the other way round", packet(udp, 1, rev, 0), 9 * sec},
-		{"icmp has none", packet(flow.ProtoICMP, 2, rev, 0), 30 * sec},
+		{"responder's port", input(udp, 5, fwd, 0), 3 * sec},
+		{"responder's before initiator's", input(udp, 1, fwd, 0), 3 * sec},
+		{"the other way round", input(udp, 1, rev, 0), 9 * sec},
+		{"icmp has none", input(flow.ProtoICMP, 2, rev, 0), 30 * sec},
 		{"tcp syn ack: the receiver's is the initiator's", segment(t, 2, "r SA seq=1 ack=2"), 3 * sec},
 	}
 	for _, tt := range tests {
@@ -271,7 +271,7 @@ func TestIdleFuncBeforePorts(t *testing.T) {
 		IdlePorts: map[uint16]time.Duration{443: time.Second},
 		IdleFunc:  func(flow.Key, flow.L4) (time.Duration, bool) { return 20 * time.Second, true },
 	})
-	r.feed(packet(udp, 1, fwd, 0))
+	r.feed(input(udp, 1, fwd, 0))
 	r.take()
 	r.Sweep(19 * sec)
 	wantLines(t, r.take(), "")
@@ -364,10 +364,10 @@ func TestReuseOfLiveFlow(t *testing.T) {
 func TestFarSweep(t *testing.T) {
 	for _, monotonic := range []bool{false, true} {
 		r := newRecorder(t, options{Monotonic: monotonic})
-		r.feed(packet(udp, 1, fwd, sec))
+		r.feed(input(udp, 1, fwd, sec))
 		r.Sweep(flow.MaxTimestamp)
 		r.take()
-		in := packet(udp, 1, fwd, 2*sec)
+		in := input(udp, 1, fwd, 2*sec)
 		f := r.feed(in)
 		if in.Time != 2*sec || f.First() != 2*sec || r.Clock() != 2*sec {
 			t.Errorf("monotonic %v: time %v, first %v, clock %v", monotonic, in.Time, f.First(), r.Clock())
@@ -380,8 +380,8 @@ func TestFarSweep(t *testing.T) {
 
 func TestMonotonic(t *testing.T) {
 	r := newRecorder(t, options{Monotonic: true})
-	r.feed(packet(udp, 1, fwd, 10*sec))
-	in := packet(udp, 1, fwd, 4*sec)
+	r.feed(input(udp, 1, fwd, 10*sec))
+	in := input(udp, 1, fwd, 4*sec)
 	f := r.feed(in)
 	if in.Time != 10*sec || f.First() != 10*sec {
 		t.Errorf("time %v, first %v, want 10 s", in.Time, f.First())
@@ -390,14 +390,14 @@ func TestMonotonic(t *testing.T) {
 
 func TestTimeGoesBack(t *testing.T) {
 	r := newRecorder(t, options{})
-	r.feed(packet(udp, 1, fwd, 100*sec))
-	f := r.feed(packet(udp, 1, fwd, 10*sec))
+	r.feed(input(udp, 1, fwd, 100*sec))
+	f := r.feed(input(udp, 1, fwd, 10*sec))
 	if f.First() != 10*sec || f.Last() != 100*sec || r.Clock() != 100*sec {
 		t.Errorf("first %v, last %v, clock %v", f.First(), f.Last(), r.Clock())
 	}
-	r.feed(packet(udp, 2, fwd, 10*sec))
-	r.feed(packet(udp, 2, fwd, 69*sec))
-	r.feed(packet(udp, 2, fwd, 120*sec))
+	r.feed(input(udp, 2, fwd, 10*sec))
+	r.feed(input(udp, 2, fwd, 69*sec))
+	r.feed(input(udp, 2, fwd, 120*sec))
 	r.take()
 	r.Sweep(160 * sec)
 	wantLines(t, r.take(), "1 ended idle 2+0 D")
@@ -583,7 +583,7 @@ func TestCloseFlowStopsTheStates(t *testing.T) {
 
 func TestCloseFlowOutsideAPacket(t *testing.T) {
 	r := newRecorder(t, options{ClosedLinger: -1})
-	f := r.feed(packet(udp, 1, fwd, 0))
+	f := r.feed(input(udp, 1, fwd, 0))
 	r.take()
 	r.CloseFlow(f, flow.EndParseError)
 	wantLines(t, r.take(), "1 ended parse_error 1+0 D")
@@ -591,7 +591,7 @@ func TestCloseFlowOutsideAPacket(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	r := newRecorder(t, options{})
-	in := packet(udp, 1, fwd, 0)
+	in := input(udp, 1, fwd, 0)
 	r.feed(in)
 	r.take()
 	if !r.Forget(in.Key) || r.Forget(in.Key) {
@@ -610,7 +610,7 @@ func TestEndAllOrder(t *testing.T) {
 		n  uint16
 		at flow.Timestamp
 	}{{1, 1}, {2, 2}, {3, 3}, {4, 3}, {1, 9}} {
-		r.feed(packet(udp, p.n, fwd, p.at))
+		r.feed(input(udp, p.n, fwd, p.at))
 	}
 	r.CloseFlow(r.Lookup(key(udp, 3)), flow.EndParseError)
 	r.take()
@@ -620,10 +620,10 @@ func TestEndAllOrder(t *testing.T) {
 
 func TestUpdates(t *testing.T) {
 	r := newRecorder(t, options{ActiveTimeout: 20 * time.Second})
-	r.feed(packet(udp, 1, fwd, 0))
-	r.feed(packet(udp, 1, fwd, 20*sec-1))
+	r.feed(input(udp, 1, fwd, 0))
+	r.feed(input(udp, 1, fwd, 20*sec-1))
 	r.take()
-	r.feed(packet(udp, 1, fwd, 41*sec))
+	r.feed(input(udp, 1, fwd, 41*sec))
 	wantLines(t, r.take(), "1 update; 1 update; 1 packet initiator 50")
 	r.Sweep(1000 * sec)
 	wantLines(t, r.take(), "1 update; 1 update; 1 update; 1 ended idle 3+0 D")
@@ -636,7 +636,7 @@ func TestUpdateSaysWhatEndedSaysNext(t *testing.T) {
 			got = append(got, *e.Stats)
 		}
 	}}, nil)
-	in := packet(udp, 1, fwd, 5)
+	in := input(udp, 1, fwd, 5)
 	r.Finish(r.Observe(in), in)
 	snapshot, _ := r.Stats(in.Key)
 	r.Sweep(100 * sec)
@@ -647,11 +647,11 @@ func TestUpdateSaysWhatEndedSaysNext(t *testing.T) {
 
 func TestStatsOfAFlow(t *testing.T) {
 	r := newRecorder(t, options{})
-	a, b := packet(udp, 1, fwd, 5), packet(udp, 1, rev, 9)
+	a, b := input(udp, 1, fwd, 5), input(udp, 1, rev, 9)
 	a.TTL, b.TTL, b.Packets, b.Bytes = 60, 250, 3, 4000
 	r.feed(a)
 	r.feed(b)
-	a = packet(udp, 1, fwd, 7)
+	a = input(udp, 1, fwd, 7)
 	a.TTL = 61
 	r.feed(a)
 	want := flow.Stats{Start: 5, End: 9}
@@ -675,15 +675,15 @@ func TestStatsOfAFlow(t *testing.T) {
 
 func TestReadingDoesNotTouchLRU(t *testing.T) {
 	r := newRecorder(t, options{MaxFlows: 2})
-	r.feed(packet(udp, 1, fwd, 1))
-	r.feed(packet(udp, 2, fwd, 2))
+	r.feed(input(udp, 1, fwd, 1))
+	r.feed(input(udp, 2, fwd, 2))
 	r.Stats(key(udp, 1))
 	r.History(key(udp, 1))
 	for range r.Flows() {
 		break
 	}
 	r.take()
-	r.feed(packet(udp, 3, fwd, 3))
+	r.feed(input(udp, 3, fwd, 3))
 	wantLines(t, without(r.take(), "3 "), "1 ended evicted 1+0 D")
 }
 
@@ -694,10 +694,10 @@ func TestConnStateOfOthers(t *testing.T) {
 		in   []*Input[flow.Key]
 		want string
 	}{
-		{"udp one way", []*Input[flow.Key]{packet(udp, 1, fwd, 0)}, "S0"},
-		{"udp both ways", []*Input[flow.Key]{packet(udp, 2, fwd, 0), packet(udp, 2, rev, 0)}, "SF"},
-		{"icmp", []*Input[flow.Key]{packet(flow.ProtoICMP, 3, fwd, 0), packet(flow.ProtoICMP, 3, rev, 0)}, "OTH"},
-		{"tcp without a header", []*Input[flow.Key]{packet(tcp, 4, fwd, 0)}, "OTH"},
+		{"udp one way", []*Input[flow.Key]{input(udp, 1, fwd, 0)}, "S0"},
+		{"udp both ways", []*Input[flow.Key]{input(udp, 2, fwd, 0), input(udp, 2, rev, 0)}, "SF"},
+		{"icmp", []*Input[flow.Key]{input(flow.ProtoICMP, 3, fwd, 0), input(flow.ProtoICMP, 3, rev, 0)}, "OTH"},
+		{"tcp without a header", []*Input[flow.Key]{input(tcp, 4, fwd, 0)}, "OTH"},
 	}
 	for _, tt := range tests {
 		var f *testFlow
@@ -727,7 +727,7 @@ func TestNotedLetters(t *testing.T) {
 			t.Errorf("history %q, want S: a gap needs an established flow", got)
 		}
 	}
-	u := r.feed(packet(udp, 3, fwd, 0))
+	u := r.feed(input(udp, 3, fwd, 0))
 	u.NoteBadChecksum(flow.Initiator)
 	if got := u.History(); got != "DC" {
 		t.Errorf("history %q, want DC", got)
@@ -755,7 +755,7 @@ func TestZeekTraces(t *testing.T) {
 func TestFlowLabel(t *testing.T) {
 	r := newRecorder(t, options{})
 	send := func(d flow.Direction, label uint32) *testFlow {
-		in := packet(udp, 1, d, 0)
+		in := input(udp, 1, d, 0)
 		in.Label = label
 		return r.feed(in)
 	}
@@ -775,7 +775,7 @@ func TestIDs(t *testing.T) {
 	ids := func(seed uint64) (l []uint64) {
 		r := New(options{Seed: seed}, nil)
 		for n := range uint16(3) {
-			in := packet(udp, n, fwd, 0)
+			in := input(udp, n, fwd, 0)
 			in.Number = uint64(n) + 10
 			l = append(l, r.Observe(in).ID())
 		}
@@ -794,7 +794,7 @@ func TestIDsDoNotDependOnSharding(t *testing.T) {
 	var whole, split []uint64
 	one, parts := New(options{}, nil), [2]*testTable{New(options{}, nil), New(options{}, nil)}
 	for n := range uint16(8) {
-		in := packet(udp, n, fwd, 0)
+		in := input(udp, n, fwd, 0)
 		in.Number = uint64(n) + 1
 		whole = append(whole, one.Observe(in).ID())
 		split = append(split, parts[n%2].Observe(in).ID())
