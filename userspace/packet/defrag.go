@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"cmp"
 	"hash/maphash"
 	"math/bits"
 
@@ -61,10 +62,13 @@ type Datagram struct {
 // Defrag puts the payload of fragmented datagrams together. Where fragments overlap
 // with equal bytes that is fine for IPv4; different bytes, and for IPv6 any overlap
 // but an exact copy (RFC 5722, RFC 8200 §4.5), drop the datagram, and so does data behind
-// its end. It holds 4096 datagrams of up to 64 fragments, each for 30 s from its
+// its end. It holds Size datagrams of up to 64 fragments, each for 30 s from its
 // first fragment seen, and 16 MiB of buffers in all. The zero value is ready; it is
 // for one goroutine.
 type Defrag struct {
+	// Size is how many datagrams are held; 0 means 4096. It counts when the
+	// first fragment comes.
+	Size int
 	// OnLost, if not nil, is called for every datagram that a limit, a cut
 	// fragment or its age made impossible to complete. Data is what is there
 	// from its beginning, valid during the call.
@@ -101,7 +105,7 @@ type datagram struct {
 
 // A piece is a range of bytes that is there: what one fragment brought, or several
 // that overlap.
-type piece struct{ off, end int }
+type piece struct{ off, end uint16 }
 
 // Insert takes one fragment. With DefragComplete the Datagram is whole; with
 // DefragOverlap its Key and Conflict say what is wrong.
@@ -142,13 +146,13 @@ func (d *Defrag) Insert(f *Fragment) (Datagram, DefragVerdict) {
 // prepare makes the tables at first, and takes back the buffer handed out last.
 func (d *Defrag) prepare() {
 	if d.entries == nil {
-		d.entries = make([]datagram, maxFragEntries)
-		d.free = make([]int32, maxFragEntries)
+		n := cmp.Or(d.Size, defaultFragSize)
+		d.entries, d.free = make([]datagram, n), make([]int32, n)
 		for i := range d.free {
-			d.free[i] = int32(maxFragEntries - 1 - i)
+			d.free[i] = int32(n - 1 - i)
 		}
 		d.old, d.new = -1, -1
-		d.index, d.seed = newTable[FragKey](maxFragEntries), maphash.MakeSeed()
+		d.index, d.seed = newTable[FragKey](n), maphash.MakeSeed()
 	}
 	if d.done != nil {
 		d.release(d.done)
@@ -226,8 +230,8 @@ func (d *Defrag) giveUp(g *datagram) {
 func (g *datagram) prefix() []byte {
 	end := 0
 	for i := 0; i < g.n; i++ {
-		if p := g.pieces[i]; p.off <= end && p.end > end {
-			end, i = p.end, -1
+		if p := g.pieces[i]; int(p.off) <= end && int(p.end) > end {
+			end, i = int(p.end), -1
 		}
 	}
 	return g.buf[:end]
@@ -240,12 +244,11 @@ func (g *datagram) check(f *Fragment) (conflict int, fresh bool) {
 		return n, false
 	}
 	covered, exact := 0, false
-	mine := piece{f.Offset, f.Offset + f.Len}
 	for _, p := range g.pieces[:g.n] {
-		if off, end := max(p.off, mine.off), min(p.end, mine.end); off < end {
+		if off, end := max(int(p.off), f.Offset), min(int(p.end), f.Offset+f.Len); off < end {
 			covered += end - off
 			conflict += g.differ(f, off, end)
-			exact = p == mine
+			exact = int(p.off) == f.Offset && int(p.end) == f.Offset+f.Len
 		}
 	}
 	if conflict == 0 && covered > 0 && g.key.IPVersion == 6 && !exact {
@@ -285,24 +288,25 @@ func (g *datagram) differ(f *Fragment, off, stop int) int {
 
 // take copies f, which does not contradict what is there.
 func (g *datagram) take(f *Fragment) {
-	mine := piece{f.Offset, f.Offset + f.Len}
+	end := f.Offset + f.Len
+	mine := piece{uint16(f.Offset), uint16(end)}
 	if !f.More {
-		g.size = mine.end
+		g.size = end
 	}
-	copy(g.buf[mine.off:mine.end], f.Data)
-	g.top = max(g.top, mine.end)
+	copy(g.buf[f.Offset:end], f.Data)
+	g.top = max(g.top, end)
 	g.fragments++
 	n := 0
 	for _, p := range g.pieces[:g.n] {
 		if p.off < mine.end && mine.off < p.end {
-			g.have -= p.end - p.off
+			g.have -= int(p.end - p.off)
 			mine = piece{min(p.off, mine.off), max(p.end, mine.end)}
 			continue
 		}
 		g.pieces[n] = p
 		n++
 	}
-	g.have += mine.end - mine.off
+	g.have += int(mine.end - mine.off)
 	g.pieces[n] = mine
 	g.n = n + 1
 }

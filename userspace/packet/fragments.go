@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"hash/maphash"
 	"net/netip"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 // Limits of following fragments.
 const (
-	maxFragEntries = 4096
-	fragLifetime   = 30 * time.Second
+	defaultFragSize = 4096
+	fragLifetime    = 30 * time.Second
 )
 
 // A FragKey names the datagram that a fragment is part of (RFC 791, RFC 8200 §4.5).
@@ -70,11 +71,15 @@ const (
 )
 
 // Fragments lets later fragments follow the first of their datagram, which alone has
-// ports. It holds 4096 datagrams, each for 30 s of packet time from its first
+// ports. It holds Size datagrams, each for 30 s of packet time from its first
 // fragment seen; a datagram that finds it full is not followed. A second first
 // fragment replaces what the earlier one said. The zero value is ready; it is for one
 // goroutine.
 type Fragments struct {
+	// Size is how many datagrams are held; 0 means 4096. It counts when the
+	// first fragment comes.
+	Size int
+
 	entries []fragEntry // a ring: they age in the order they came
 	head, n int
 	index   table[FragKey]
@@ -104,8 +109,8 @@ type fragEntry struct {
 // to the flow too.
 func (f *Fragments) Follow(p *Packet) (Account, FragVerdict) {
 	if f.entries == nil {
-		f.entries = make([]fragEntry, maxFragEntries)
-		f.index, f.seed = newTable[FragKey](maxFragEntries), maphash.MakeSeed()
+		f.entries = make([]fragEntry, cmp.Or(f.Size, defaultFragSize))
+		f.index, f.seed = newTable[FragKey](len(f.entries)), maphash.MakeSeed()
 	}
 	f.clock = max(f.clock, p.Time)
 	f.age()

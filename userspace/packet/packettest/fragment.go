@@ -10,16 +10,15 @@ import (
 // Ext appends an IPv6 extension header of typ with data behind its first two bytes,
 // filled up to its unit. The first one appended comes first in the packet.
 func (p Packet) Ext(typ flow.Proto, data ...byte) Packet {
-	var rest []byte
-	if typ == flow.ProtoAH { // 4-byte units, less 2
-		data = padTo4(join(make([]byte, 10), data))
-		rest = append([]byte{byte((2+len(data))/4 - 2)}, data...)
-	} else { // 8-byte units, less 1
-		for (2+len(data))%8 != 0 {
-			data = append(data[:len(data):len(data)], 0)
-		}
-		rest = append([]byte{byte((2+len(data))/8 - 1)}, data...)
+	unit, less := 8, 1
+	if typ == flow.ProtoAH {
+		unit, less = 4, 2
+		data = join(make([]byte, 10), data) // reserved, SPI, sequence number
 	}
+	for (2+len(data))%unit != 0 {
+		data = append(data[:len(data):len(data)], 0)
+	}
+	rest := append([]byte{byte((2+len(data))/unit - less)}, data...)
 	return p.ext(typ, rest)
 }
 
@@ -68,7 +67,7 @@ func (p Packet) Fragment(off, end int) Packet {
 // RawFragment returns a fragment of p's datagram with any data, for fragments that
 // overlap or lie.
 func (p Packet) RawFragment(off int, more bool, data []byte) Packet {
-	p.l4 = join([]byte{}, data)
+	p.l4 = append([]byte{}, data...) // not nil
 	if p.src.Addr().Is6() {
 		return p.fragmentHeader(uint32(p.ipID), off, more)
 	}

@@ -215,7 +215,7 @@ func (p Packet) Pad(n int) Packet { p.padding = n; return p }
 // PadTo60 pads as Ethernet does.
 func (p Packet) PadTo60() Packet { p.padding = max(0, 60-len(p.Bytes())); return p }
 
-// Snap leaves only the first n bytes captured.
+// Snap leaves only the first n bytes captured; n below 0 leaves none.
 func (p Packet) Snap(n int) Packet { p.snap = n; return p }
 
 // At sets the time of the packet, counted from Start.
@@ -291,8 +291,9 @@ func family(typ uint16) uint32 {
 func (p Packet) View() packet.View {
 	b := p.Bytes()
 	v := packet.View{Frame: b, Time: Start.Add(p.at), OrigLen: len(b), LinkType: p.link, Dir: p.dir}
-	if p.snap > 0 && p.snap < len(b) {
-		v.Frame = b[:p.snap:p.snap]
+	if p.snap != 0 && p.snap < len(b) {
+		n := max(0, p.snap)
+		v.Frame = b[:n:n]
 	}
 	return v
 }
