@@ -204,7 +204,7 @@ func (f *modelFlow) close() {
 		}
 	}
 	f.a.Release(f.sh)
-	if used, idle := f.sh.mem.Used(), f.sh.idle; used != idle {
+	if used, idle := f.sh.mem.Used(), f.sh.pooled(); used != idle {
 		f.t.Fatalf("%d bytes in use after release, %d in the pools", used, idle)
 	}
 }

@@ -66,7 +66,8 @@ type pools struct {
 	blocks [blockClasses][][]byte
 	lists  [listClasses][][]piece
 	helds  []*held
-	idle   int64 // bytes in the pools
+	spare  *held // with one piece and its block, as it was last used
+	idle   int64 // bytes in the pools, without the spare
 }
 
 func blockClass(n int) int { return max(0, bits.Len(uint(n-1))-6) }
@@ -147,6 +148,43 @@ func (p *pools) freeHeld(h *held) {
 	}
 }
 
+// loaded returns a held with one piece that has a block of length n, or nil. All else
+// about it is zero or to be set.
+func (p *pools) loaded(n int) *held {
+	if h := p.spare; h != nil {
+		if b := h.first[0].data; n <= cap(b) && n > cap(b)/2 {
+			p.spare = nil
+			h.first[0].data = b[:n]
+			return h
+		}
+	}
+	h := p.held()
+	if h == nil {
+		return nil
+	}
+	b := p.block(n)
+	if b == nil {
+		p.freeHeld(h)
+		return nil
+	}
+	h.first[0].data = b
+	h.pieces = h.first[:1]
+	return h
+}
+
+// unload takes back a held with one piece, inline and with a block.
+func (p *pools) unload(h *held) {
+	if p.spare != nil || cap(h.pieces) != len(h.first) {
+		p.freeBlock(h.pieces[0].data)
+		h.pieces[0] = piece{}
+		p.freeHeld(h)
+		return
+	}
+	h.first[0] = piece{data: h.first[0].data}
+	h.settled, h.mark, h.markAt, h.packets, h.marking = 0, 0, 0, 0, false
+	p.spare = h
+}
+
 // take asks the account for n bytes, and once more after emptying the pools.
 func (p *pools) take(n, keep int64) bool {
 	if p.mem.take(n, keep) {
@@ -173,6 +211,10 @@ func (p *pools) keep(n int64) bool {
 
 // drain gives everything in the pools back.
 func (p *pools) drain() {
+	if h := p.spare; h != nil {
+		p.spare = nil
+		p.mem.give(int64(cap(h.first[0].data)) + heldSize)
+	}
 	if p.idle == 0 {
 		return
 	}

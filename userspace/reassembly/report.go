@@ -147,3 +147,13 @@ func (o *op) emit(a flow.Anomaly) {
 	o.sh.anomaly = a
 	o.sink.Anomaly(&o.sh.anomaly)
 }
+
+// emitLate says that one segment came late. It leaves the fields that no anomaly of
+// this package uses alone, which are most of them.
+func (o *op) emitLate(side flow.Side) {
+	a := &o.sh.anomaly
+	a.Kind, a.Side, a.Count = flow.AnomalyOutOfOrder, side, 1
+	a.Bytes, a.Offset, a.Limit = 0, 0, 0
+	a.Policy, a.Cause, a.Kept = 0, 0, 0
+	o.sink.Anomaly(a)
+}

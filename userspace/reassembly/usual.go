@@ -73,19 +73,13 @@ func (o *op) early(x *stream, s *flow.Segment, hole int64) bool {
 
 // usualEarly holds s, the only segment ahead of a hole.
 func (o *op) usualEarly(side flow.Side, s *flow.Segment, off int64) bool {
-	h := o.sh.held()
+	h := o.sh.loaded(s.Len)
 	if h == nil {
 		return false
 	}
-	b := o.sh.block(s.Len)
-	if b == nil {
-		o.sh.freeHeld(h)
-		return false
-	}
-	x := o.stream(side)
-	copy(b, s.Data)
-	h.first[0] = piece{from: off, n: uint32(s.Len), born: o.now, data: b}
-	h.pieces = h.first[:1]
+	x, p := o.stream(side), &h.first[0]
+	copy(p.data, s.Data)
+	p.from, p.n, p.born = off, uint32(s.Len), o.now
 	h.progress, h.bytes, h.runs = o.now, uint32(s.Len), 1
 	x.held = h
 	x.max = off + int64(s.Len)
@@ -108,18 +102,16 @@ func (o *op) fillsOne(x *stream, s *flow.Segment) bool {
 // usualFill delivers s and the segment that waited for it.
 func (o *op) usualFill(side flow.Side, s *flow.Segment) bool {
 	x := o.stream(side)
-	p := x.held.pieces[0]
 	x.usualStamp(s)
 	o.stream(side.Other()).acked(x, s)
 	o.more(x).outOfOrder++
 	o.usualData(side, s.Data)
-	if x.held != nil { // neither skipped nor given up meanwhile
-		x.held.pieces[0].data = nil
-		o.freeHeld(x)
+	if h := x.held; h != nil { // neither skipped nor given up meanwhile
+		x.held = nil
 		x.flags &^= watermark
-		o.usualData(side, p.data)
-		o.sh.freeBlock(p.data)
+		o.usualData(side, h.pieces[0].data)
+		o.sh.unload(h)
 	}
-	o.emit(flow.Anomaly{Kind: flow.AnomalyOutOfOrder, Side: side, Count: 1})
+	o.emitLate(side)
 	return true
 }

@@ -34,11 +34,16 @@ func BenchmarkSegment(b *testing.B) {
 		for _, flows := range []int{1, 10_000} {
 			b.Run(fmt.Sprintf("%s/flows=%d/impl=gopacket-tcpassembly", order, flows), func(b *testing.B) {
 				feed := open(flows)
-				i := 0
+				f, i := 0, 0
 				step := func() {
-					pair := i / 2
-					feed(pair%flows, pair/flows*2+i%2^swap)
-					i++
+					feed(f, i^swap)
+					if i++; i&1 == 0 {
+						if f++; f == flows {
+							f = 0
+						} else {
+							i -= 2
+						}
+					}
 				}
 				for range 4 * flows {
 					step()
