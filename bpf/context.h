@@ -15,11 +15,11 @@ static __always_inline __u32 fnv_word(__u32 hash, __u32 word)
 	return (hash ^ word) * FS_FNV_PRIME;
 }
 
-/* fs_context hashes VLAN ids and, unless tunnels is NULL, kinds and ids of tunnels, word
+/* fs_packet_context hashes VLAN ids and, unless tunnels is NULL, kinds and ids of tunnels, word
  * by word. It is 0 when the packet has none of what is asked for.
  */
-static __always_inline __u32 fs_context(const struct fs_packet *p, bool vlans,
-					const struct fs_tunnels *tunnels)
+static __always_inline __u32 fs_packet_context(const struct fs_packet *p, bool vlans,
+					       const struct fs_tunnels *tunnels)
 {
 	__u32 hash = FS_FNV_BASIS;
 	int i;

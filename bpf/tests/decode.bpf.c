@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 #include "../context.h"
+#include "../frag.h"
 #include "../options.h"
 
 struct answer {
@@ -25,6 +26,23 @@ struct {
 	__type(value, struct answer);
 } answers SEC(".maps");
 
+/* What a fragment was found to belong to. */
+struct followed {
+	struct fs_packet	packet;
+	struct fs_followed	followed;
+	__u32			verdict;	/* enum fs_follow, or FS_FOLLOW_NONE */
+	__u32			pad;
+};
+
+#define FS_FOLLOW_NONE	99	/* no fragment */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct followed);
+} follows SEC(".maps");
+
 static __always_inline struct answer *answer(void)
 {
 	__u32 zero = 0;
@@ -43,7 +61,7 @@ static __always_inline void note(struct answer *a, const struct fs_packet *p, __
 	a->packet = *p;
 	if (w && p->n_tunnels)
 		a->tunnels = w->tunnels;
-	a->context = fs_context(p, true, &a->tunnels);
+	a->context = fs_packet_context(p, true, &a->tunnels);
 }
 
 SEC("xdp.frags")
@@ -74,6 +92,44 @@ int decode_tc(struct __sk_buff *skb)
 	if (p.bits & FS_PKT_TCP)
 		fs_options_skb(skb, &p, &a->options);
 	return TC_ACT_OK;
+}
+
+SEC("xdp.frags")
+int follow_xdp(struct xdp_md *ctx)
+{
+	struct fs_followed f = {};
+	struct fs_packet p = {};
+	struct followed *to;
+	__u32 zero = 0;
+	int verdict = FS_FOLLOW_NONE;
+
+	if (!fs_parse_xdp(ctx, &p) && p.bits & FS_PKT_FRAG)
+		verdict = fs_follow(&p, FS_HOOK_XDP, &f);
+	to = bpf_map_lookup_elem(&follows, &zero);
+	if (!to)
+		return XDP_ABORTED;
+	to->packet = p;
+	to->followed = f;
+	to->verdict = verdict;
+	return XDP_PASS;
+}
+
+/* age_xdp moves the clock of fragments to the time at the beginning of the frame. */
+SEC("xdp.frags")
+int age_xdp(struct xdp_md *ctx)
+{
+	__s64 *now = (void *)(long)ctx->data;
+	struct fs_followed f = {};
+	struct followed *to;
+	__u32 zero = 0;
+
+	if ((void *)(now + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	fs_age_fragments(*now, &f);
+	to = bpf_map_lookup_elem(&follows, &zero);
+	if (to)
+		to->followed = f;
+	return XDP_PASS;
 }
 
 /* empty_xdp and parse_xdp are for the benchmark: what parsing costs is the difference. */

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
@@ -14,7 +16,7 @@ import (
 )
 
 // check decodes v in both engines and compares whole packets. linear: see decode.
-func (k *kernel) check(t testing.TB, d *packet.Decoder, v *packet.View, linear int) {
+func (k *kernel) check(t rapid.TB, d *packet.Decoder, v *packet.View, linear int) {
 	t.Helper()
 	want := userspace(d, v)
 	got := normal(k.decode(t, v, linear))
@@ -36,22 +38,29 @@ func TestCorpusAgrees(t *testing.T) {
 }
 
 func (k *kernel) checkCapture(t *testing.T, path string) {
+	var d packet.Decoder
+	eachFrame(t, path, func(v *packet.View) { k.check(t, &d, v, 0) })
+}
+
+// eachFrame calls f with the frames of a capture, and skips one that does not replay.
+func eachFrame(t *testing.T, path string, f func(*packet.View)) {
 	r, err := source.Open(path)
 	if err != nil {
 		t.Skipf("not a capture that replays: %v", err)
 	}
 	defer r.Close()
-	var f source.Frame
-	var d packet.Decoder
+	var frame source.Frame
 	for n := 0; ; n++ {
-		if err := r.Next(&f); err != nil {
+		if err := r.Next(&frame); err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || n == 0 {
 				t.Skipf("stopped after %d frames: %v", n, err)
 			}
 			return
 		}
-		v := packet.View{Frame: f.Data[:min(len(f.Data), maxFrame)], Time: f.Time, OrigLen: f.OrigLen, LinkType: packet.LinkType(f.LinkType)}
-		k.check(t, &d, &v, 0)
+		f(&packet.View{
+			Frame: frame.Data[:min(len(frame.Data), maxFrame)], Time: frame.Time, OrigLen: frame.OrigLen,
+			LinkType: packet.LinkType(frame.LinkType),
+		})
 	}
 }
 
@@ -123,7 +132,7 @@ func TestHooksAgree(t *testing.T) {
 	k := load(t, nil)
 	hooks := []struct {
 		name   string
-		decode func(testing.TB, *packet.View) packet.Packet
+		decode func(rapid.TB, *packet.View) packet.Packet
 	}{
 		{"xdp", k.decodeLive},
 		{"tc", k.decodeTC},

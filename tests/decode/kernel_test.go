@@ -14,6 +14,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"pgregory.net/rapid"
 
 	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -102,9 +103,16 @@ func meta(b []byte, v *packet.View) []byte {
 	return binary.NativeEndian.AppendUint32(b, 0)
 }
 
-// decode runs the XDP program, built for replay, on v. Of the frame, linear bytes lie in
-// the linear part; 0: as many as fit.
-func (k *kernel) decode(t testing.TB, v *packet.View, linear int) packet.Packet {
+// decode runs the XDP program, built for replay, on v; linear: see feed.
+func (k *kernel) decode(t rapid.TB, v *packet.View, linear int) packet.Packet {
+	t.Helper()
+	k.feed(t, k.objects.DecodeXdp, v, linear)
+	return k.answer(t, v)
+}
+
+// feed runs p on v with its metadata. Of the frame, linear bytes lie in the linear part;
+// 0: as many as fit.
+func (k *kernel) feed(t rapid.TB, p *ebpf.Program, v *packet.View, linear int) {
 	t.Helper()
 	k.buf = append(meta(k.buf[:0], v), v.Frame...)
 	for len(k.buf) < metaLen+etherLen {
@@ -114,28 +122,24 @@ func (k *kernel) decode(t testing.TB, v *packet.View, linear int) packet.Packet 
 	if linear > 0 {
 		end = min(end, metaLen+max(linear, etherLen))
 	}
-	k.run(t, k.objects.DecodeXdp, &ebpf.RunOptions{
-		Data:    k.buf,
-		Context: xdpMD{Data: metaLen, DataEnd: uint32(end)},
-	})
-	return k.answer(t, v)
+	k.run(t, p, &ebpf.RunOptions{Data: k.buf, Context: xdpMD{Data: metaLen, DataEnd: uint32(end)}})
 }
 
 // decodeLive runs the XDP program on a frame without metadata.
-func (k *kernel) decodeLive(t testing.TB, v *packet.View) packet.Packet {
+func (k *kernel) decodeLive(t rapid.TB, v *packet.View) packet.Packet {
 	t.Helper()
 	k.run(t, k.objects.DecodeXdp, &ebpf.RunOptions{Data: v.Frame})
 	return k.answer(t, v)
 }
 
 // decodeTC runs the tc program.
-func (k *kernel) decodeTC(t testing.TB, v *packet.View) packet.Packet {
+func (k *kernel) decodeTC(t rapid.TB, v *packet.View) packet.Packet {
 	t.Helper()
 	k.run(t, k.objects.DecodeTc, &ebpf.RunOptions{Data: v.Frame})
 	return k.answer(t, v)
 }
 
-func (k *kernel) run(t testing.TB, p *ebpf.Program, o *ebpf.RunOptions) {
+func (k *kernel) run(t rapid.TB, p *ebpf.Program, o *ebpf.RunOptions) {
 	t.Helper()
 	if _, err := p.Run(o); err != nil {
 		t.Fatalf("run on %d bytes %x: %v", len(o.Data), o.Data, err)
@@ -144,7 +148,7 @@ func (k *kernel) run(t testing.TB, p *ebpf.Program, o *ebpf.RunOptions) {
 
 // answer returns what the last run decoded v to, with time and lengths of the frame as
 // the program saw them.
-func (k *kernel) answer(t testing.TB, v *packet.View) packet.Packet {
+func (k *kernel) answer(t rapid.TB, v *packet.View) packet.Packet {
 	t.Helper()
 	var a gen.DecodeAnswer
 	if err := k.objects.Answers.Lookup(uint32(0), &a); err != nil {

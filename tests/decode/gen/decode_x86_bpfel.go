@@ -23,6 +23,31 @@ type DecodeAnswer struct {
 	Pad     uint32
 }
 
+type DecodeFollowed struct {
+	_        structs.HostLayout
+	Packet   DecodeFsPacket
+	Followed struct {
+		_      structs.HostLayout
+		Waited struct {
+			_            structs.HostLayout
+			Packets      uint64
+			Bytes        uint64
+			IpBytes      uint64
+			PayloadBytes uint64
+			First        uint64
+			Last         uint64
+			TtlMin       uint8
+			TtlMax       uint8
+			Pad          [6]uint8
+		}
+		OrphanPackets uint64
+		OrphanBytes   uint64
+		Full          uint64
+	}
+	Verdict uint32
+	Pad     uint32
+}
+
 type DecodeFsPacket struct {
 	_    structs.HostLayout
 	Time uint64
@@ -103,10 +128,14 @@ type DecodeFsTunnels struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	DecodeMapAnswers          = "answers"
+	DecodeMapFollows          = "follows"
+	DecodeMapFragments        = "fragments"
 	DecodeMapFsWalks          = "fs_walks"
+	DecodeProgAgeXdp          = "age_xdp"
 	DecodeProgDecodeTc        = "decode_tc"
 	DecodeProgDecodeXdp       = "decode_xdp"
 	DecodeProgEmptyXdp        = "empty_xdp"
+	DecodeProgFollowXdp       = "follow_xdp"
 	DecodeProgParseXdp        = "parse_xdp"
 	DecodeVarFsBuckets4       = "fs_buckets4"
 	DecodeVarFsBuckets6       = "fs_buckets6"
@@ -114,6 +143,7 @@ const (
 	DecodeVarFsControlTcp     = "fs_control_tcp"
 	DecodeVarFsControlUdp     = "fs_control_udp"
 	DecodeVarFsDecap          = "fs_decap"
+	DecodeVarFsFragClock      = "fs_frag_clock"
 	DecodeVarFsFrags          = "fs_frags"
 	DecodeVarFsKeyTunnel      = "fs_key_tunnel"
 	DecodeVarFsKeyVlan        = "fs_key_vlan"
@@ -168,9 +198,11 @@ type DecodeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DecodeProgramSpecs struct {
+	AgeXdp    *ebpf.ProgramSpec `ebpf:"age_xdp"`
 	DecodeTc  *ebpf.ProgramSpec `ebpf:"decode_tc"`
 	DecodeXdp *ebpf.ProgramSpec `ebpf:"decode_xdp"`
 	EmptyXdp  *ebpf.ProgramSpec `ebpf:"empty_xdp"`
+	FollowXdp *ebpf.ProgramSpec `ebpf:"follow_xdp"`
 	ParseXdp  *ebpf.ProgramSpec `ebpf:"parse_xdp"`
 }
 
@@ -178,8 +210,10 @@ type DecodeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DecodeMapSpecs struct {
-	Answers *ebpf.MapSpec `ebpf:"answers"`
-	FsWalks *ebpf.MapSpec `ebpf:"fs_walks"`
+	Answers   *ebpf.MapSpec `ebpf:"answers"`
+	Follows   *ebpf.MapSpec `ebpf:"follows"`
+	Fragments *ebpf.MapSpec `ebpf:"fragments"`
+	FsWalks   *ebpf.MapSpec `ebpf:"fs_walks"`
 }
 
 // DecodeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -192,6 +226,7 @@ type DecodeVariableSpecs struct {
 	FsControlTcp     *ebpf.VariableSpec `ebpf:"fs_control_tcp"`
 	FsControlUdp     *ebpf.VariableSpec `ebpf:"fs_control_udp"`
 	FsDecap          *ebpf.VariableSpec `ebpf:"fs_decap"`
+	FsFragClock      *ebpf.VariableSpec `ebpf:"fs_frag_clock"`
 	FsFrags          *ebpf.VariableSpec `ebpf:"fs_frags"`
 	FsKeyTunnel      *ebpf.VariableSpec `ebpf:"fs_key_tunnel"`
 	FsKeyVlan        *ebpf.VariableSpec `ebpf:"fs_key_vlan"`
@@ -224,13 +259,17 @@ func (o *DecodeObjects) Close() error {
 //
 // It can be passed to LoadDecodeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DecodeMaps struct {
-	Answers *ebpf.Map `ebpf:"answers"`
-	FsWalks *ebpf.Map `ebpf:"fs_walks"`
+	Answers   *ebpf.Map `ebpf:"answers"`
+	Follows   *ebpf.Map `ebpf:"follows"`
+	Fragments *ebpf.Map `ebpf:"fragments"`
+	FsWalks   *ebpf.Map `ebpf:"fs_walks"`
 }
 
 func (m *DecodeMaps) Close() error {
 	return _DecodeClose(
 		m.Answers,
+		m.Follows,
+		m.Fragments,
 		m.FsWalks,
 	)
 }
@@ -245,6 +284,7 @@ type DecodeVariables struct {
 	FsControlTcp     *ebpf.Variable `ebpf:"fs_control_tcp"`
 	FsControlUdp     *ebpf.Variable `ebpf:"fs_control_udp"`
 	FsDecap          *ebpf.Variable `ebpf:"fs_decap"`
+	FsFragClock      *ebpf.Variable `ebpf:"fs_frag_clock"`
 	FsFrags          *ebpf.Variable `ebpf:"fs_frags"`
 	FsKeyTunnel      *ebpf.Variable `ebpf:"fs_key_tunnel"`
 	FsKeyVlan        *ebpf.Variable `ebpf:"fs_key_vlan"`
@@ -261,17 +301,21 @@ type DecodeVariables struct {
 //
 // It can be passed to LoadDecodeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DecodePrograms struct {
+	AgeXdp    *ebpf.Program `ebpf:"age_xdp"`
 	DecodeTc  *ebpf.Program `ebpf:"decode_tc"`
 	DecodeXdp *ebpf.Program `ebpf:"decode_xdp"`
 	EmptyXdp  *ebpf.Program `ebpf:"empty_xdp"`
+	FollowXdp *ebpf.Program `ebpf:"follow_xdp"`
 	ParseXdp  *ebpf.Program `ebpf:"parse_xdp"`
 }
 
 func (p *DecodePrograms) Close() error {
 	return _DecodeClose(
+		p.AgeXdp,
 		p.DecodeTc,
 		p.DecodeXdp,
 		p.EmptyXdp,
+		p.FollowXdp,
 		p.ParseXdp,
 	)
 }
