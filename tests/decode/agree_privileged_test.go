@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"pgregory.net/rapid"
 
 	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
+	"github.com/flowscope/flowscope-xdp/userspace/packet/packettest"
 	"github.com/flowscope/flowscope-xdp/userspace/source"
 )
 
@@ -87,23 +89,72 @@ func captures(t testing.TB) []string {
 	return l
 }
 
-// TestPacketsAgree decodes a packet for each rule, whole, cut at every byte, and with
-// every part of it outside the linear part of the frame.
+// TestPacketsAgree decodes a packet for each rule, whole and cut at every byte.
 func TestPacketsAgree(t *testing.T) {
 	k := load(t, knobs{"fs_replay": uint8(1)})
 	var d packet.Decoder
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
 			v := s.packet.View()
-			k.check(t, &d, &v, 0)
 			whole := v.Frame
-			for n := range len(whole) {
-				cut := v
-				cut.Frame = whole[:n]
-				k.check(t, &d, &cut, 0)
-				k.check(t, &d, &v, max(n, 1))
+			for n := range len(whole) + 1 {
+				v.Frame = whole[:n]
+				k.check(t, &d, &v, 0)
 			}
 		})
+	}
+}
+
+// TestSplitFramesAgree decodes them with every part of them outside the linear part.
+func TestSplitFramesAgree(t *testing.T) {
+	k := load(t, knobs{"fs_replay": uint8(1)})
+	if !k.splits(t) {
+		t.Skip("this kernel does not let a test run split a frame (Linux 6.18 does)")
+	}
+	var d packet.Decoder
+	for _, s := range samples() {
+		t.Run(s.name, func(t *testing.T) {
+			v := s.packet.View()
+			for n := etherLen; n < len(v.Frame); n++ {
+				k.check(t, &d, &v, n)
+			}
+		})
+	}
+}
+
+// TestLargeFramesAgree decodes frames that do not fit into one buffer.
+func TestLargeFramesAgree(t *testing.T) {
+	k := load(t, knobs{"fs_replay": uint8(1)})
+	var d packet.Decoder
+	for _, n := range []int{1500, 3000, 3500, 4096, 9000, 60000} {
+		payload := make([]byte, n)
+		for _, p := range []packettest.Packet{tcp4().PayloadBytes(payload), udp6().PayloadBytes(payload).VLAN(1, 2), udp4().PayloadBytes(payload).VXLAN(7)} {
+			v := p.View()
+			k.check(t, &d, &v, 0)
+		}
+	}
+}
+
+// TestVerifier says how much work the programs are for the verifier, which gives up after
+// a million instructions.
+func TestVerifier(t *testing.T) {
+	const enough = 250_000
+	k := load(t, nil)
+	for name, p := range map[string]*ebpf.Program{
+		"decode_xdp": k.objects.DecodeXdp, "decode_tc": k.objects.DecodeTc, "follow_xdp": k.objects.FollowXdp, "parse_xdp": k.objects.ParseXdp,
+	} {
+		info, err := p.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, ok := info.VerifiedInstructions()
+		if !ok {
+			t.Skip("this kernel does not tell (Linux 5.16 does)")
+		}
+		t.Logf("%s: %d instructions verified", name, n)
+		if n > enough {
+			t.Errorf("%s: %d instructions verified, want at most %d", name, n, enough)
+		}
 	}
 }
 

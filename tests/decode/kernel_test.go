@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -123,6 +124,16 @@ func (k *kernel) feed(t rapid.TB, p *ebpf.Program, v *packet.View, linear int) {
 		end = min(end, metaLen+max(linear, etherLen))
 	}
 	k.run(t, p, &ebpf.RunOptions{Data: k.buf, Context: xdpMD{Data: metaLen, DataEnd: uint32(end)}})
+}
+
+// splits reports whether the kernel lets a test run put part of a frame outside the linear
+// part.
+func (k *kernel) splits(t testing.TB) bool {
+	_, err := k.objects.EmptyXdp.Run(&ebpf.RunOptions{Data: make([]byte, 100), Context: xdpMD{DataEnd: etherLen}})
+	if err != nil && !errors.Is(err, syscall.EINVAL) {
+		t.Fatal(err)
+	}
+	return err == nil
 }
 
 // decodeLive runs the XDP program on a frame without metadata.
