@@ -13,10 +13,11 @@ const (
 )
 
 // greetings are how the sides of protocols that know STARTTLS begin: SMTP and FTP,
-// NNTP, IMAP, POP3, ManageSieve by their servers; IRC and XMPP by their clients.
+// NNTP, IMAP, POP3, ManageSieve by their servers; IRC, XMPP and Gnutella by their
+// clients.
 var greetings = [...]string{
 	"220 ", "220-", "200 ", "201 ", "* OK", "* PREAUTH", "+OK", "\"IMPLEMENTATION\"",
-	"STARTTLS", "CAP LS", "<?xml", "<stream:",
+	"STARTTLS", "CAP LS", "<?xml", "<stream:", "GNUTELLA CONNECT/",
 }
 
 // StartTLS returns the protocol that finds TLS within a text protocol: SMTP, IMAP,
@@ -100,7 +101,8 @@ func (l *line) add(char byte) (end bool) {
 }
 
 // asksForTLS reports whether a line is a request for TLS: a word on its own, the word
-// after a tag as in IMAP, the command of FTP, or the tag of XMPP.
+// after a tag as in IMAP, the command of FTP, the header of Gnutella, or the tag of
+// XMPP.
 func asksForTLS(text []byte) bool {
 	words := bytes.Fields(bytes.ToUpper(text))
 	switch len(words) {
@@ -114,8 +116,9 @@ func asksForTLS(text []byte) bool {
 		return true
 	}
 	second := string(words[1])
+	upgrade := string(words[0]) == "UPGRADE:" && bytes.HasPrefix(words[1], []byte("TLS/"))
 	ftp := string(words[0]) == "AUTH" && (second == "TLS" || second == "SSL" || second == "TLS-C")
-	return len(words) == 2 && (second == "STARTTLS" || ftp)
+	return len(words) == 2 && (second == "STARTTLS" || ftp || upgrade)
 }
 
 // Fin implements parsers.SessionParser.

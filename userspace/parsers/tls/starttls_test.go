@@ -31,6 +31,7 @@ func TestStartTLS(t *testing.T) {
 		{"IRC", parsertest.Script{initiator("STARTTLS\n"), responder(":irc 670 :go\r\n"), initiator(hello), responder(answer)}, upgraded},
 		{"XMPP", parsertest.Script{initiator("<?xml version='1.0'?><stream:stream to='a'>"), responder("<stream:stream><stream:features><starttls/></stream:features>"),
 			initiator("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), responder("<proceed xmlns='x'/>"), initiator(hello), responder(answer)}, upgraded},
+		{"Gnutella", parsertest.Script{initiator("GNUTELLA CONNECT/0.6\r\nUpgrade: TLS/1.0\r\n\r\n"), responder("GNUTELLA/0.6 200 OK\r\nUpgrade: TLS/1.0\r\n\r\n"), initiator(hello), responder(answer)}, upgraded},
 		{"answer first", parsertest.Script{initiator("STARTTLS\r\n"), responder("220 go\r\n", answer), initiator(hello)}, upgraded},
 		{"long line before", parsertest.Script{responder("220 ", strings.Repeat("x", 2000), "\r\n"), initiator("STARTTLS\r\n"), initiator(hello), responder(answer)}, upgraded},
 		{"offered, not asked for", parsertest.Script{responder("220 mx\r\n250-STARTTLS is there\r\n"), initiator(hello)}, done},
@@ -50,7 +51,7 @@ func TestStartTLSProbe(t *testing.T) {
 		want parsers.Result
 	}{
 		{"220 mx ready", parsers.Yes}, {"220-mx", parsers.Yes}, {"* OK IMAP4", parsers.Yes}, {"* PREAUTH", parsers.Yes}, {"+OK POP3", parsers.Yes},
-		{"STARTTLS\r\n", parsers.Yes}, {"<?xml version", parsers.Yes}, {"\"IMPLEMENTATION\" \"x\"", parsers.Yes},
+		{"STARTTLS\r\n", parsers.Yes}, {"GNUTELLA CONNECT/0.6", parsers.Yes}, {"<?xml version", parsers.Yes}, {"\"IMPLEMENTATION\" \"x\"", parsers.Yes},
 		{"22", parsers.More}, {"START", parsers.More}, {"* ", parsers.More},
 		{"221 bye", parsers.No}, {"GET / HTTP/1.1", parsers.No}, {"HTTP/1.1 200 OK", parsers.No}, {"SSH-2.0-x", parsers.No}, {records(TLS10, modernHello), parsers.No},
 	}
