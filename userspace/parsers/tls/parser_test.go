@@ -140,6 +140,9 @@ func TestRecordLayer(t *testing.T) {
 			sawOld + ", r certificate"},
 		{"record without events before a hello", parsertest.Script{
 			initiator(tlsRecord(recordHeartbeat, TLS12, "hb"), tlsRecord(recordHandshake, TLS12, message(0, "")), records(TLS10, modernHello))}, sawHello},
+		{"change cipher spec inside a hello", parsertest.Script{initiator(records(TLS10, modernHello[:50]), changeCipherSpec, records(TLS10, modernHello[50:]))}, sawHello},
+		{"change cipher spec before a hello", parsertest.Script{initiator(changeCipherSpec, records(TLS10, modernHello))}, sawHello},
+		{"encrypted from the start", parsertest.Script{initiator(changeCipherSpec, encryptedFinished, records(TLS10, modernHello))}, ""},
 		{"longest record", parsertest.Script{initiator(records(TLS10, modernHello), tlsRecord(recordApplicationData, TLS12, strings.Repeat("x", maxRecordLen)))}, sawHello},
 		{"record too long", parsertest.Script{initiator(u8(recordApplicationData), u16(int(TLS12)), u16(maxRecordLen+1))}, "poisoned: record of 18433 bytes"},
 		{"record of no known type", parsertest.Script{initiator(tlsRecord(19, TLS12, "x"))}, "poisoned: record type 19"},
