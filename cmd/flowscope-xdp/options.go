@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/tls"
 	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
-	"github.com/flowscope/flowscope-xdp/userspace/tracker"
 )
 
 // defaultMaxFlows is the program's limit on open flows, for both engines.
@@ -68,17 +66,19 @@ func (f *flags) register(s *pflag.FlagSet) {
 }
 
 // pipeline turns flags into the options of a driver.
-func (f *flags) pipeline() (pipeline.Options, error) {
-	o := pipeline.Options{
+func (f *flags) pipeline() (pipeline.Options[flow.Key], error) {
+	o := pipeline.Options[flow.Key]{
 		Anomalies:      f.anomalies,
 		PoisonEndsFlow: f.poisonEndsFlow,
 		StreamHash:     f.streamHash,
-		Tracker: tracker.Options{
-			IdleTCP: f.idleTCP, IdleUDP: f.idleUDP, IdleOther: f.idleOther,
-			MaxFlows: f.maxFlows, ActiveTimeout: f.activeTimeout, Monotonic: f.monotonic,
-		},
+		IdleTCP:        f.idleTCP,
+		IdleUDP:        f.idleUDP,
+		IdleOther:      f.idleOther,
+		MaxFlows:       f.maxFlows,
+		ActiveTimeout:  f.activeTimeout,
+		Monotonic:      f.monotonic,
 	}
-	for _, set := range []func(*pipeline.Options) error{
+	for _, set := range []func(*pipeline.Options[flow.Key]) error{
 		f.setTimeouts, f.setParsers, f.setReassembly, f.setKey, f.setDedup,
 	} {
 		if err := set(&o); err != nil {
@@ -88,7 +88,7 @@ func (f *flags) pipeline() (pipeline.Options, error) {
 	return o, nil
 }
 
-func (f *flags) setTimeouts(o *pipeline.Options) error {
+func (f *flags) setTimeouts(o *pipeline.Options[flow.Key]) error {
 	for name, d := range map[string]time.Duration{"idle-tcp": f.idleTCP, "idle-udp": f.idleUDP, "idle-other": f.idleOther} {
 		if d <= 0 {
 			return usagef("--%s must be longer than 0", name)
@@ -105,10 +105,10 @@ func (f *flags) setTimeouts(o *pipeline.Options) error {
 		if err != nil {
 			return err
 		}
-		if o.Tracker.IdlePorts == nil {
-			o.Tracker.IdlePorts = map[uint16]time.Duration{}
+		if o.IdlePorts == nil {
+			o.IdlePorts = map[uint16]time.Duration{}
 		}
-		o.Tracker.IdlePorts[port] = d
+		o.IdlePorts[port] = d
 	}
 	return nil
 }
@@ -126,31 +126,41 @@ func parseIdlePort(s string) (uint16, time.Duration, error) {
 	return uint16(port), d, nil
 }
 
-// protocols are the parsers of the program, by the names of --parsers.
-func protocols() []parsers.Protocol {
-	return []parsers.Protocol{tls.Protocol(tls.Options{}), http1.Protocol(http1.Options{}), dns.Protocol(dns.Options{})}
-}
+// parserNames are the parsers of the program, in the order they are asked.
+var parserNames = []string{"tls", "http", "dns"}
 
-func (f *flags) setParsers(o *pipeline.Options) error {
-	all := protocols()
-	switch f.parsers {
-	case "all":
-		o.Protocols = all
-		return nil
-	case "none":
-		return nil
-	}
-	for _, name := range strings.Split(f.parsers, ",") {
-		i := slices.IndexFunc(all, func(p parsers.Protocol) bool { return p.Name == strings.TrimSpace(name) })
-		if i < 0 {
-			return usagef("--parsers %s is unknown: choose from http,tls,dns, or all, or none", name)
-		}
-		o.Protocols = append(o.Protocols, all[i])
+// protocols returns what a name of --parsers stands for; nil if it is unknown.
+func protocols(name string) []parsers.Protocol {
+	switch name {
+	case "tls":
+		return []parsers.Protocol{tls.Protocol(tls.Options{}), tls.StartTLS()}
+	case "http":
+		return []parsers.Protocol{http1.Protocol(http1.Options{})}
+	case "dns":
+		return []parsers.Protocol{dns.Protocol(dns.Options{})}
 	}
 	return nil
 }
 
-func (f *flags) setReassembly(o *pipeline.Options) error {
+func (f *flags) setParsers(o *pipeline.Options[flow.Key]) error {
+	names := strings.Split(f.parsers, ",")
+	switch f.parsers {
+	case "all":
+		names = parserNames
+	case "none":
+		return nil
+	}
+	for _, name := range names {
+		p := protocols(strings.TrimSpace(name))
+		if p == nil {
+			return usagef("--parsers %s is unknown: choose from %s, or all, or none", name, strings.Join(parserNames, ","))
+		}
+		o.Protocols = append(o.Protocols, p...)
+	}
+	return nil
+}
+
+func (f *flags) setReassembly(o *pipeline.Options[flow.Key]) error {
 	n, err := parseBytes(f.reassemblyCap)
 	if err != nil || n < 1 {
 		return usagef("--reassembly-cap %s: want a number of bytes, such as 65536 or 1MiB", f.reassemblyCap)
@@ -170,7 +180,7 @@ func (f *flags) setReassembly(o *pipeline.Options) error {
 	return nil
 }
 
-func (f *flags) setKey(o *pipeline.Options) error {
+func (f *flags) setKey(o *pipeline.Options[flow.Key]) error {
 	var err error
 	if o.Decap, err = packet.ParseDecap(f.decap); err != nil {
 		return usagef("--decap: %w", err)
@@ -192,7 +202,7 @@ func (f *flags) setKey(o *pipeline.Options) error {
 	return nil
 }
 
-func (f *flags) setDedup(o *pipeline.Options) error {
+func (f *flags) setDedup(o *pipeline.Options[flow.Key]) error {
 	switch f.dedup {
 	case "off":
 	case "loopback":

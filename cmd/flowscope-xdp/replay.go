@@ -58,7 +58,7 @@ func replay(ctx context.Context, f *flags, engineName string, files []string) er
 		return err
 	}
 	opt.Handler = out.event
-	r, err := newReplayer(engineName, opt)
+	r, err := f.replayer(engineName, opt)
 	if err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func replay(ctx context.Context, f *flags, engineName string, files []string) er
 	return errors.Join(err, out.finish(&s))
 }
 
-func newReplayer(engineName string, opt pipeline.Options[flow.Key]) (replayer, error) {
+func (f *flags) replayer(engineName string, opt pipeline.Options[flow.Key]) (replayer, error) {
 	switch engineName {
 	case "userspace":
 		return userspaceReplayer{pipeline.NewSessionDriver(opt)}, nil
 	case "kernel":
-		return newKernelReplayer(opt)
+		return newKernelReplayer(f, opt)
 	}
 	return nil, usagef("--engine %s is unknown: use userspace or kernel", engineName)
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
 	if err != nil {
 		return err
 	}
-	if err := f.checkLive(); err != nil {
+	if err := f.checkKernel(); err != nil {
 		return err
 	}
 	out, err := openOutput(f.format, f.output, f.events)
@@ -70,7 +70,7 @@ func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
 		return err
 	}
 	opt.Handler = out.event
-	live, err := engine.NewLive(engine.LiveOptions{Pipeline: opt, MaxFlows: f.maxFlows, Interfaces: ifaces, Mode: mode})
+	live, err := engine.NewLive(engine.LiveOptions{Pipeline: opt, Load: f.loadOptions(opt.Decap), Interfaces: ifaces, Mode: mode})
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,4 @@ func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
 		s.Interrupted = oneLine(runErr.Error())
 	}
 	return errors.Join(runErr, out.finish(&s))
-}
-
-// checkLive refuses what only replay can do.
-func (f *flags) checkLive() error {
-	switch {
-	case f.key != "five-tuple":
-		return usagef("--key %s goes with replay only: the kernel's table is keyed by five-tuple", f.key)
-	case f.dedup != "off":
-		return usagef("--dedup goes with replay only")
-	}
-	return nil
 }

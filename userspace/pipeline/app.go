@@ -149,7 +149,7 @@ func (a *app) choose(w *parserDriver, p *parsers.Protocol, side flow.Side, last 
 	other := side.Other()
 	a.deaf[other] = a.began[other] && a.cand[other] == 0
 	a.phase, a.proto, a.parser = parsing, p, p.NewSession(w.ctx.Key)
-	if a.first == nil {
+	if a.first == nil || a.first.Name == "" {
 		a.first = p
 	}
 	held, order := a.held, a.order

@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"net/netip"
+
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/tracker"
 )
 
@@ -34,30 +37,51 @@ type KernelTable interface {
 
 // A KernelPacket is a packet as a ring record tells of it.
 type KernelPacket struct {
-	Handle Handle
-	Dir    flow.Direction
-	Time   flow.Timestamp
+	Handle  Handle
+	HasFlow bool // Handle means something; false for a fragment whose flow is not known
+	Dir     flow.Direction
+	Time    flow.Timestamp
 	// Start is set for the first packet of a flow.
 	Start *KernelStart
-	// Seg is the segment of a TCP packet, Datagram the payload of a UDP one,
-	// nil if there is none or it was cut.
-	Seg        *flow.Segment
-	Datagram   []byte
-	PayloadLen int
-	Label      uint32 // IPv6 flow label
-	// LostBytes is payload of this direction that was lost on the way up
-	// since the record before.
-	LostBytes uint64
+	// Seg is the segment of a TCP packet. Datagram is the payload of a UDP packet
+	// with HasDatagram; Cut says that there was one, and that part of it is missing.
+	Seg              *flow.Segment
+	Datagram         []byte
+	HasDatagram, Cut bool
+	Fragment         *KernelFragment // set for a fragment
+	PayloadLen       int
+	// Lost says that the ring was full for a packet of this direction since the
+	// record before.
+	Lost bool
 }
 
 // A KernelStart says what the first packet of a flow says for all of it.
 type KernelStart struct {
 	Key        flow.Key
-	Proto      flow.Proto
 	Attributes flow.Attributes
 	// Replaces is the entry whose tuple this flow took over, if HasReplaced.
 	Replaces    Handle
 	HasReplaced bool
+	Late        bool // of a later packet: the records before were lost
+}
+
+// A KernelFragment is an IP fragment with its data.
+type KernelFragment struct {
+	Src, Dst    netip.Addr
+	Proto       flow.Proto // as the fragments say it
+	ID          uint32
+	Offset, Len int
+	More        bool
+	Data        []byte // what was captured
+}
+
+func (k *KernelFragment) fragment(ts flow.Timestamp) packet.Fragment {
+	f := packet.Fragment{Proto: k.Proto, Offset: k.Offset, More: k.More, Len: k.Len, Data: k.Data, Time: ts}
+	f.Key = packet.FragKey{Src: k.Src.As16(), Dst: k.Dst.As16(), ID: k.ID, IPVersion: 6}
+	if k.Src.Is4() {
+		f.Key.IPVersion, f.Key.Proto = 4, k.Proto
+	}
+	return f
 }
 
 // A KernelDriver turns the records of an XDP program into the events of flows and
@@ -94,6 +118,10 @@ func NewKernelDriver(opt Options[flow.Key], kernel KernelTable, immediate bool) 
 func (d *KernelDriver) Packet(p *KernelPacket) {
 	w := d.w
 	w.advance(p.Time)
+	if !p.HasFlow {
+		d.stray(p)
+		return
+	}
 	f := d.find(p.Handle)
 	if f == nil && p.Start == nil {
 		return // of a flow that has ended: its packet is in the counters
@@ -102,26 +130,61 @@ func (d *KernelDriver) Packet(p *KernelPacket) {
 	if f == nil {
 		f = d.open(p, in)
 	} else {
-		in.Key, in.Proto = f.Key, f.Proto()
+		d.known(f, in)
 		w.table.Step(f, in)
 	}
 	w.enter(f, in.Time)
-	switch {
-	case p.Seg != nil:
-		w.segment(f.Side(p.Dir), p.Seg)
-	case p.Datagram != nil:
-		w.datagram(f.Side(p.Dir), p.Datagram)
-	}
+	d.payload(f, p)
 	w.finish(f, in)
-	if f.Closed() != flow.EndNone && !f.State.told {
+	d.tell(f, p.Handle)
+}
+
+// payload hands on what the packet in hand carries.
+func (d *KernelDriver) payload(f *tracked[flow.Key], p *KernelPacket) {
+	w, side := d.w, f.Side(p.Dir)
+	if p.Lost {
+		w.sess.lost |= flow.LostRing
+	}
+	switch {
+	case p.Fragment != nil:
+		fr := p.Fragment.fragment(p.Time)
+		w.fragment(&fr, f, p.Dir)
+	case p.Seg != nil:
+		w.segment(side, p.Seg)
+	case p.Cut:
+		w.sess.lost |= flow.LostSnaplen
+	case p.HasDatagram:
+		w.datagram(side, p.Datagram)
+	}
+}
+
+// stray takes a fragment that came before the first one of its datagram.
+func (d *KernelDriver) stray(p *KernelPacket) {
+	if p.Fragment != nil {
+		fr := p.Fragment.fragment(p.Time)
+		d.w.fragment(&fr, nil, 0)
+	}
+}
+
+// tell says to the kernel that a session is over, once.
+func (d *KernelDriver) tell(f *tracked[flow.Key], h Handle) {
+	if d.find(h) == f && f.Closed() != flow.EndNone && !f.State.told {
 		f.State.told = true
-		d.kernel.Close(p.Handle)
+		d.kernel.Close(h)
+	}
+}
+
+// known completes the input of a flow that is there.
+func (d *KernelDriver) known(f *tracked[flow.Key], in *tracker.Input[flow.Key]) {
+	in.Key, in.Proto = f.Key, f.Proto()
+	if in.Dir == f.State.first {
+		in.Label = f.State.attrs.FlowLabel
 	}
 }
 
 func (d *KernelDriver) input(p *KernelPacket) *tracker.Input[flow.Key] {
 	in := &d.w.in
-	*in = tracker.Input[flow.Key]{Dir: p.Dir, Time: p.Time, Packets: 1, PayloadLen: p.PayloadLen, Label: p.Label, Seg: p.Seg}
+	*in = tracker.Input[flow.Key]{Dir: p.Dir, Time: p.Time, Packets: 1, PayloadLen: p.PayloadLen, Seg: p.Seg}
 	return in
 }
 
@@ -140,14 +203,15 @@ func (d *KernelDriver) find(h Handle) *tracked[flow.Key] {
 // open begins a flow.
 func (d *KernelDriver) open(p *KernelPacket, in *tracker.Input[flow.Key]) *tracked[flow.Key] {
 	s := p.Start
-	in.Key, in.Proto, in.Ports = s.Key, s.Proto, [2]uint16{s.Key.LoPort, s.Key.HiPort}
+	in.Key, in.Proto, in.Ports = s.Key, s.Key.Proto, [2]uint16{s.Key.LoPort, s.Key.HiPort}
+	in.Label = s.Attributes.FlowLabel
 	var replaced *tracked[flow.Key]
 	if s.HasReplaced {
 		replaced = d.find(s.Replaces)
 	}
 	f := d.w.table.Open(in, replaced)
 	*f.State = session{
-		known: true, tuple: s.Key, proto: s.Proto, fiveTuple: true,
+		known: true, tuple: s.Key, proto: s.Key.Proto, fiveTuple: true,
 		first: p.Dir, attrs: s.Attributes, handle: p.Handle,
 	}
 	for int(p.Handle.Slot) >= len(d.flows) {
@@ -160,7 +224,7 @@ func (d *KernelDriver) open(p *KernelPacket, in *tracker.Input[flow.Key]) *track
 // refresh brings a flow's counters and times up to date from the kernel's memory.
 func (d *KernelDriver) refresh(f *tracked[flow.Key]) {
 	var c KernelCount
-	if f.State.known && d.kernel.Read(f.State.handle, &c) {
+	if f.State.known && !f.State.spilled && d.kernel.Read(f.State.handle, &c) {
 		setCounters(f, &c)
 	}
 }
@@ -175,6 +239,12 @@ func setCounters(f *tracked[flow.Key], c *KernelCount) {
 // onEnd takes a flow that ended: from here on its key's packets are another flow's,
 // and its record waits for the counters to be final.
 func (d *KernelDriver) onEnd(f *tracked[flow.Key], reason flow.EndReason) {
+	if f.State.spilled {
+		r := d.w.record(f)
+		r.Reason = reason
+		d.w.hand(f.Key, &r)
+		return
+	}
 	h := f.State.handle
 	d.kernel.Kill(h)
 	r := d.w.record(f)
@@ -219,6 +289,33 @@ func (e *ending) finish(c *KernelCount) {
 func (d *KernelDriver) Sweep(now flow.Timestamp) {
 	d.w.advance(now)
 	d.settle()
+}
+
+// Found begins a flow that is in the table though no record told of it: the ring was
+// full. What its first packet said is not known.
+func (d *KernelDriver) Found(h Handle, key flow.Key, c KernelCount) {
+	start := KernelStart{Key: key, Late: true}
+	p := KernelPacket{Handle: h, HasFlow: true, Time: c.First, Start: &start, Lost: true}
+	if c.Dir[flow.Forward].Packets == 0 {
+		p.Dir = flow.Reverse
+	}
+	d.Packet(&p)
+}
+
+// Spilled takes the account of a flow that found no place in the table: a flow of its
+// own, of which nothing but the counters is known.
+func (d *KernelDriver) Spilled(key flow.Key, c KernelCount) {
+	w := d.w
+	in := &w.in
+	*in = tracker.Input[flow.Key]{Key: key, Proto: key.Proto, Time: c.First, Ports: [2]uint16{key.LoPort, key.HiPort}}
+	if c.Dir[flow.Forward].Packets == 0 {
+		in.Dir = flow.Reverse
+	}
+	f := w.table.Open(in, nil)
+	*f.State = session{known: true, tuple: key, proto: key.Proto, fiveTuple: true, first: in.Dir, lost: flow.LostSpill, spilled: true}
+	setCounters(f, &c)
+	w.table.Finish(f, in)
+	w.table.EndFlow(f, flow.EndEvicted)
 }
 
 // Has reports whether the flow of an entry is known.

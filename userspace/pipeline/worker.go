@@ -131,6 +131,9 @@ func (w *worker[K]) Data(side flow.Side, b []byte) {
 		h.data(b)
 	}
 	t.app.feed(&w.parserDriver, side, b)
+	if t.app.phase == parsing {
+		w.cur.FixSides()
+	}
 	w.skipUnwanted()
 }
 
@@ -193,6 +196,7 @@ func (w *worker[K]) datagram(side flow.Side, b []byte) {
 	if u.parser == nil && !w.probeDatagram(u, side, b) {
 		return
 	}
+	w.cur.FixSides()
 	w.ctx.Side = side
 	u.parser.Parse(&w.ctx, side, b)
 	w.schedule(u.parser)

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
+	"github.com/flowscope/flowscope-xdp/userspace/xdp"
+)
+
+// LiveOptions say what to watch.
+type LiveOptions struct {
+	Pipeline   pipeline.Options[flow.Key]
+	Load       xdp.Options
+	Interfaces []string
+	Mode       xdp.Mode
+}
+
+// A Live run watches interfaces. It belongs to one goroutine.
+type Live struct {
+	kernel *xdp.Engine
+	table  kernelTable
+	driver *pipeline.KernelDriver
+	carry  carrier
+	sum    flow.Summary
+
+	newest  flow.Timestamp // of the records so far
+	sweepAt time.Time
+	scanned int // places looked through for flows without a session
+}
+
+const (
+	// readWait is how long records may wait for their reader when few come.
+	readWait = 50 * time.Millisecond
+	// sweepEvery is how often flows that are due end; never visible in what is
+	// written, but in when.
+	sweepEvery = time.Second
+	// scanPlaces is how many places of the table are looked through at a time for
+	// flows whose start was lost, the ring being full.
+	scanPlaces = 1 << 14
+)
+
+// NewLive loads the program and attaches it to the interfaces, to all or none.
+func NewLive(opt LiveOptions) (*Live, error) {
+	opt.Load.MaxFlows = opt.Pipeline.MaxFlows
+	k, err := xdp.Load(opt.Load)
+	if err != nil {
+		return nil, err
+	}
+	l := &Live{kernel: k, table: kernelTable{e: k}}
+	l.driver = pipeline.NewKernelDriver(opt.Pipeline, &l.table, false)
+	l.carry.d = l.driver
+	for _, name := range opt.Interfaces {
+		if _, err := k.Attach(name, opt.Mode); err != nil {
+			return nil, errors.Join(err, k.Close())
+		}
+	}
+	return l, nil
+}
+
+// Attached says where the program is attached, and how.
+func (l *Live) Attached() []*xdp.Attachment { return l.kernel.Attached() }
+
+// Memory returns the bytes of kernel memory that table and rings take.
+func (l *Live) Memory() int64 { return l.kernel.Memory() }
+
+// Run reads records and ends flows until ctx is done, then detaches the program, reads
+// what is left, and ends all flows. Flush is called after each round; its error ends the
+// run.
+func (l *Live) Run(ctx context.Context, flush func() error) error {
+	stop := context.AfterFunc(ctx, l.kernel.Ring(0).Wake)
+	defer stop()
+	var err error
+	for ctx.Err() == nil && err == nil {
+		err = errors.Join(l.round(readWait), flush())
+	}
+	return errors.Join(err, l.finish())
+}
+
+// round reads what is there, and once in a while ends what is due.
+func (l *Live) round(wait time.Duration) error {
+	if _, err := l.kernel.Ring(0).Read(wait, l.record); err != nil {
+		return fmt.Errorf("read the ring: %w", err)
+	}
+	if now := time.Now(); now.After(l.sweepAt) {
+		l.sweepAt = now.Add(sweepEvery)
+		if err := l.sweep(flow.At(now)); err != nil {
+			return err
+		}
+	}
+	return l.table.err
+}
+
+func (l *Live) record(r *xdp.Record) {
+	l.newest = l.newest.Max(r.Time)
+	l.carry.record(r)
+}
+
+// sweep ends the flows that are due, finds those whose start was lost, and takes the
+// accounts of those that found no place.
+func (l *Live) sweep(now flow.Timestamp) error {
+	l.driver.Sweep(now)
+	l.findLost()
+	return l.drainSpill()
+}
+
+// findLost gives a session to flows of the table that no record told of.
+func (l *Live) findLost() {
+	l.scanned = l.kernel.Table().Scan(l.scanned, scanPlaces, func(p xdp.Place) {
+		h := pipeline.Handle(p.Handle())
+		if !l.driver.Has(h) && p.Last() < l.newest.Add(-readWait) {
+			p.Read(&l.table.flow)
+			l.driver.Found(h, l.table.flow.Key, countOf(&l.table.flow))
+		}
+	})
+}
+
+func (l *Live) drainSpill() error {
+	return l.kernel.DrainSpill(func(s *xdp.Spilled) { spilled(l.driver, s) })
+}
+
+// spilled hands the account of a flow without a place to the driver.
+func spilled(d *pipeline.KernelDriver, s *xdp.Spilled) {
+	f := xdp.Flow{Key: s.Key, Dir: s.Dir}
+	d.Spilled(s.Key, countOf(&f))
+}
+
+// finish detaches the program, reads the last records and ends all flows.
+func (l *Live) finish() error {
+	var errs []error
+	for _, a := range l.kernel.Attached() {
+		errs = append(errs, a.Detach())
+	}
+	errs = append(errs, l.kernel.Grace())
+	if _, err := l.kernel.Ring(0).Read(0, l.record); err != nil {
+		errs = append(errs, err)
+	}
+	for first := true; first || l.scanned != 0; first = false {
+		l.newest = flow.MaxTimestamp
+		l.findLost()
+	}
+	l.driver.Finish()
+	errs = append(errs, l.drainSpill(), l.table.err)
+	c, err := l.kernel.Counters()
+	l.sum = *l.driver.Summary()
+	addCounters(&l.sum, &c)
+	return errors.Join(append(errs, err)...)
+}
+
+// Summary returns the counters, after Run.
+func (l *Live) Summary() flow.Summary { return l.sum }
+
+// Close unloads the program.
+func (l *Live) Close() error { return l.kernel.Close() }

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/packet"
+	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
+	"github.com/flowscope/flowscope-xdp/userspace/xdp"
+)
+
+// A Replay pushes frames through the XDP program. It belongs to one goroutine.
+type Replay struct {
+	kernel *xdp.Engine
+	table  kernelTable
+	driver *pipeline.KernelDriver
+	carry  carrier
+	spill  func(*xdp.Spilled)
+	sum    flow.Summary
+}
+
+// replayRing is large enough for the records of any one frame.
+const replayRing = 1 << 20
+
+// NewReplay loads the program for replay, with a table for opt.MaxFlows flows.
+func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error) {
+	load.Replay, load.RingSize = true, replayRing
+	load.MaxFlows, load.MaxIPv6Flows = opt.MaxFlows, opt.MaxFlows
+	k, err := xdp.Load(load)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replay{kernel: k, table: kernelTable{e: k}}
+	r.driver = pipeline.NewKernelDriver(opt, &r.table, true)
+	r.carry.d = r.driver
+	r.spill = func(s *xdp.Spilled) { spilled(r.driver, s) }
+	return r, nil
+}
+
+// Frame takes one frame, and reads what the program says of it.
+func (r *Replay) Frame(v *packet.View) error {
+	r.driver.Sweep(v.Time)
+	meta := xdp.Meta{Time: v.Time, WireLen: v.WireLen(), LinkType: int(v.LinkType)}
+	if err := r.kernel.Run(v.Frame, meta); err != nil {
+		return err
+	}
+	if _, err := r.kernel.Ring(0).Read(0, r.carry.record); err != nil {
+		return err
+	}
+	return r.table.err
+}
+
+// Finish ends all flows and unloads the program.
+func (r *Replay) Finish() error {
+	r.driver.Finish()
+	err := r.kernel.DrainSpill(r.spill)
+	c, cerr := r.kernel.Counters()
+	r.sum = *r.driver.Summary()
+	addCounters(&r.sum, &c)
+	if err := errors.Join(err, cerr, r.table.err, r.kernel.Close()); err != nil {
+		return fmt.Errorf("end the replay: %w", err)
+	}
+	return nil
+}
+
+// Summary returns the counters, after Finish.
+func (r *Replay) Summary() flow.Summary { return r.sum }

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
+	"github.com/flowscope/flowscope-xdp/userspace/tracker"
+	"github.com/flowscope/flowscope-xdp/userspace/xdp"
+)
+
+// A kernelTable is the XDP program's table as a pipeline.KernelDriver wants it.
+type kernelTable struct {
+	e    *xdp.Engine
+	flow xdp.Flow
+	err  error // of waiting for programs to end
+}
+
+func xdpHandle(h pipeline.Handle) xdp.Handle { return xdp.Handle(h) }
+
+// Read implements pipeline.KernelTable.
+func (t *kernelTable) Read(h pipeline.Handle, c *pipeline.KernelCount) bool {
+	if !t.e.Table().Read(xdpHandle(h), &t.flow) {
+		return false
+	}
+	*c = countOf(&t.flow)
+	return true
+}
+
+func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
+	seen := false
+	for d := range f.Dir {
+		n := &f.Dir[d]
+		c.Dir[d] = tracker.Counters{
+			Packets: n.Packets, Bytes: n.Bytes, IPBytes: n.IPBytes, PayloadBytes: n.PayloadBytes,
+			TCPFlags: n.Flags, TTLMin: n.TTLMin, TTLMax: n.TTLMax,
+		}
+		if n.Packets == 0 {
+			continue
+		}
+		if !seen {
+			seen, c.First, c.Last = true, n.First, n.Last
+		}
+		c.First, c.Last = min(c.First, n.First), max(c.Last, n.Last)
+	}
+	return c
+}
+
+// Close implements pipeline.KernelTable.
+func (t *kernelTable) Close(h pipeline.Handle) { t.e.Table().Close(xdpHandle(h)) }
+
+// Kill implements pipeline.KernelTable.
+func (t *kernelTable) Kill(h pipeline.Handle) { t.e.Table().Kill(xdpHandle(h)) }
+
+// Settle implements pipeline.KernelTable.
+func (t *kernelTable) Settle() {
+	if err := t.e.Grace(); err != nil && t.err == nil {
+		t.err = err
+	}
+}
+
+// Free implements pipeline.KernelTable.
+func (t *kernelTable) Free(h pipeline.Handle) { t.e.Table().Free(xdpHandle(h)) }
+
+// A carrier takes records to the driver.
+type carrier struct {
+	d     *pipeline.KernelDriver
+	p     pipeline.KernelPacket
+	start pipeline.KernelStart
+	frag  pipeline.KernelFragment
+}
+
+// record carries one record.
+func (c *carrier) record(r *xdp.Record) {
+	if r.Kind == xdp.RTT {
+		return // the tracker takes its samples from the segments, which all come up
+	}
+	c.p = pipeline.KernelPacket{
+		Handle: pipeline.Handle(r.Handle), HasFlow: r.HasFlow, Dir: r.Dir, Time: r.Time,
+		Seg: r.Segment, PayloadLen: r.PayloadLen, Lost: r.Lost,
+	}
+	switch r.Kind {
+	case xdp.Datagram:
+		c.p.Datagram, c.p.HasDatagram = r.Payload, !r.Unwanted && len(r.Payload) == r.PayloadLen
+		c.p.Cut = !r.Unwanted && len(r.Payload) < r.PayloadLen
+	case xdp.Fragment:
+		c.fragment(r)
+	}
+	if r.Start != nil {
+		c.begin(r.Start)
+	}
+	c.d.Packet(&c.p)
+}
+
+// begin copies what the first packet of a flow says: the record is gone after the call.
+func (c *carrier) begin(s *xdp.Start) {
+	c.start = pipeline.KernelStart{
+		Key: s.Key, Attributes: s.Attributes, Late: s.Late,
+		Replaces: pipeline.Handle(s.Replaces), HasReplaced: s.HasReplaced,
+	}
+	a := &c.start.Attributes
+	a.VLANs = append([]uint16(nil), s.Attributes.VLANs...)
+	a.Tunnels = append([]flow.Tunnel(nil), s.Attributes.Tunnels...)
+	c.p.Start = &c.start
+}
+
+func (c *carrier) fragment(r *xdp.Record) {
+	f := r.Fragment
+	c.frag = pipeline.KernelFragment{
+		Src: f.Src, Dst: f.Dst, ID: f.ID, Proto: f.Proto, Offset: f.Off, More: f.More,
+		Len: r.PayloadLen, Data: r.Payload,
+	}
+	c.p.Fragment = &c.frag
+}
+
+// addCounters puts the kernel's counters into a summary.
+func addCounters(s *flow.Summary, c *xdp.Counters) {
+	s.PacketsSeen, s.BytesSeen = c.Seen.Packets, c.Seen.Bytes
+	s.PacketsSpilled = c.Spilled.Packets
+	s.RingRecords = c.RingRecords.Packets
+	s.RingDroppedRecords, s.RingDroppedBytes = c.RingDropped.Packets, c.RingDropped.Bytes
+	for cause := range c.Unparsed {
+		s.Unparsed[cause] += c.Unparsed[cause].Packets
+		s.UnparsedBytes[cause] += c.Unparsed[cause].Bytes
+	}
+}

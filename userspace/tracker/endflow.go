@@ -1,0 +1,8 @@
+package tracker
+
+import "github.com/flowscope/flowscope-xdp/userspace/flow"
+
+// EndFlow takes f out of the table at once, without linger, and emits Ended for reason,
+// or for the one it was closed for. It is for drivers that know a flow to be over
+// elsewhere; not to be called for the flow of a packet that is not finished.
+func (t *Table[K, S]) EndFlow(f *Flow[K, S], reason flow.EndReason) { t.end(f, reason, f.last) }
