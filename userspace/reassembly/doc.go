@@ -10,6 +10,12 @@
 // Where two held segments overlap, a [Policy] says whose bytes stay, as operating
 // systems differ; bytes already handed on never change (SEMANTICS.md §5).
 //
+// Without a SYN a stream starts at its first payload byte, which goes to the sink
+// at once; what lies before it and comes later is a retransmission. A segment that
+// leaves no hole is never out of window, as the ACKs before it may not have been
+// seen. Give the assembler the peer's bare ACKs too: without them a hole waits for
+// 30 seconds, the cap or the end.
+//
 // What bites: rules that depend on time are looked at only when a packet of the
 // flow comes, by packet time, or when it closes. So nothing depends on how often a
 // caller looks, and a silent flow keeps what it holds until it is closed. An

@@ -138,6 +138,9 @@ func TestNoMemory(t *testing.T) {
 		{"nothing", "1:abc 7:ghi 4:def 10:j", `"abc" gap(3) capgap(3) "j"`, 1, Options{}},
 		{"a note only", "1:abc 7:ghi 4:def 10:j", `"abcdef" capgap(3) "j"`, heldSize + 10, Options{}},
 		{"a note, and no room later", "1:abc 7:ghi 7:ghi 4:def 10:j", `"abc" gap(3) capgap(3) "j"`, heldSize + 10, Options{}},
+		{"no room for a longer list", "5:e lost:3:1 6:f", `gap(2) capgap(1) gap(1) "ef"`, 210, Options{}},
+		{"lost where held begins", "5:ef lost:5:4", `gap(4) "ef" capgap(2)`, 210, Options{}},
+		{"lost around what is held", "5:e lost:3:5 8:h", `gap(2) capgap(2) "e" capgap(2) "h"`, 210, Options{}},
 		{"in order needs none", "1:abc 4:def 2:bcdefg", `"abcdefg"`, 1, Options{}},
 	}
 	for _, tt := range tests {

@@ -36,10 +36,12 @@ func (o *op) place(side flow.Side, s *flow.Segment, off int64) {
 	var t tally
 	old := min(max(x.next-off, 0), end-off)
 	t.old, t.whole = old, old == end-off
-	if x.has(skipping) {
-		x.skip(end)
-	} else {
+	if !x.has(skipping) {
 		o.placeData(side, s, span{off, end}, &t)
+	}
+	if x.has(skipping) { // since then, perhaps
+		o.discardUnwanted(side)
+		x.skip(end)
 	}
 	if o.a.state&overflowed != 0 {
 		o.dropRest(x, span{off, end})
@@ -129,19 +131,28 @@ func (o *op) lose(side flow.Side, in *incoming, t *tally) {
 			return
 		}
 	}
-	// Not even room for a note: the stream goes on behind it.
-	o.releaseAll(side)
-	if hole := in.from - x.next; hole > 0 {
-		o.gap(side, hole, flow.GapNetwork)
-	}
-	in.drop(x.next)
-	o.hand(side, in.kind, nil, in.to-in.from)
+	o.passOver(side, in)
 }
 
-// releaseAll gives up every hole of a side.
-func (o *op) releaseAll(side flow.Side) {
-	for x := o.stream(side); x.held != nil; {
+// passOver moves the stream on behind in, when there is not even room to note that
+// it was lost: holes in front of it are given up, what is held around it comes out.
+func (o *op) passOver(side flow.Side, in *incoming) {
+	x := o.stream(side)
+	x.flags &^= synData
+	for o.drain(side); x.held != nil && x.held.pieces[0].from < in.from; {
 		o.giveUp(side)
+	}
+	for in.drop(x.next); in.from < in.to && !x.has(skipping); in.drop(x.next) {
+		to := in.to
+		if x.held != nil {
+			to = min(to, x.held.pieces[0].from)
+		}
+		if hole := in.from - x.next; hole > 0 {
+			o.gap(side, hole, flow.GapNetwork)
+		} else {
+			o.hand(side, in.kind, nil, to-x.next)
+		}
+		o.drain(side)
 	}
 }
 
