@@ -147,6 +147,20 @@ func TestDedupAgainstSearch(t *testing.T) {
 	})
 }
 
+func TestDedupDoesNotAllocate(t *testing.T) {
+	for name, d := range map[string]*packet.Dedup{"window": packet.NewDedup(time.Second, 16), "loopback": packet.LoopbackDedup()} {
+		v := packettest.UDP(alice, bob).Payload("0123").Dir(packet.DirOut).View()
+		if n := testing.AllocsPerRun(10000, func() {
+			v.Time += 1000
+			v.Frame[len(v.Frame)-1]++
+			v.Frame[len(v.Frame)-2] += v.Frame[len(v.Frame)-1] & 3
+			d.Keep(&v)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations a frame", name, n)
+		}
+	}
+}
+
 func BenchmarkDedup(b *testing.B) {
 	frames := make([][]byte, 1024)
 	for i := range frames {

@@ -50,5 +50,13 @@
 // up to its L4 header; otherwise the packet stays what it was outside. VLAN tags
 // inside tunnels follow those outside, and all count against the limit of three.
 // MPLS, PPPoE, GRE and what GRE carries are one level each, save that ERSPAN and
-// PPTP replace their GRE.
+// PPTP replace their GRE. A fifth level is not entered, and DecapDepth says so. GRE of
+// version 0 may carry PPP (0x880b) too. GTP-U extension headers count only with the E flag,
+// and are at most 8. What PPP, PPPoE or Ethernet carries besides IP, MPLS and VLAN
+// tags is [flow.CauseNotIP].
+//
+// Fragment keys. Source, destination, identification and a hash of kind and id of the
+// tunnels outside; the protocol for IPv4 only, as RFC 8200 §4.5 lets it differ between
+// fragments. An entry of [Fragments] or [Defrag] ends when the packet clock is 30 s
+// or more past the first fragment seen of it.
 package packet

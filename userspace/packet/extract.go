@@ -126,10 +126,12 @@ func (IPPair) Extract(p *Packet, x *Extracted[flow.Key]) flow.Cause {
 	if p.Cause != flow.Decoded {
 		return p.Cause
 	}
-	*x = Extracted[flow.Key]{Key: flow.Key{IPVersion: p.IPVersion, Lo: p.Src, Hi: p.Dst}}
-	if !inOrder(&p.Src, &p.Dst, 0, 0) {
-		x.Dir = flow.Reverse
-		x.Key.Lo, x.Key.Hi = p.Dst, p.Src
+	*x = Extracted[flow.Key]{}
+	x.Key.IPVersion = p.IPVersion
+	if inOrder(&p.Src, &p.Dst, 0, 0) {
+		x.Key.Lo, x.Key.Hi = p.Src, p.Dst
+	} else {
+		x.Dir, x.Key.Lo, x.Key.Hi = flow.Reverse, p.Dst, p.Src
 	}
 	return flow.Decoded
 }

@@ -73,10 +73,10 @@ type Frag struct {
 }
 
 // IsFragment reports whether f describes a fragment.
-func (f Frag) IsFragment() bool { return f.Offset != 0 || f.More }
+func (f *Frag) IsFragment() bool { return f.Offset != 0 || f.More }
 
 // IsFirst reports whether f describes a first fragment, the one with the ports.
-func (f Frag) IsFirst() bool { return f.Offset == 0 && f.More }
+func (f *Frag) IsFirst() bool { return f.Offset == 0 && f.More }
 
 // A Tunnel is one layer of encapsulation as it is decoded. Src and Dst are those of
 // the IP header that carried it (IPv4-mapped), with IPVersion 0 when there was none.
