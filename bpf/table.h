@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* table.h: the flow table, open-addressed in arrays that user space maps.
+ *
+ * A flow's hash names two buckets in its worker's region. Its place is one of theirs,
+ * at best the first one looked at: key and counters of a direction share a cache line,
+ * so a packet of a known flow touches one line.
+ *
+ * fs_find returns the place of a packet's flow and claims one if it has none; fs_add
+ * adds the packet; fs_retire gives a place up. What is in a place that was given up is
+ * for user space to read and to free, a grace period later (abi.h, FS_DEAD).
+ *
+ * Two CPUs that see a new flow at once both try to claim its place: one wins and the
+ * other waits until the key can be read. Should a flow get two places all the same,
+ * because user space freed one meanwhile, user space joins them by key.
+ */
+#ifndef FS_TABLE_H
+#define FS_TABLE_H
+
+#include <bpf/bpf_endian.h>
+#include <stdbool.h>
+#include "config.h"
+#include "context.h"
+#include "maps.h"
+#include "packet.h"
+#include "tcp.h"
+
+#define FS_CHOICES	2	/* buckets of a flow */
+#define FS_ATTEMPTS	4	/* looks for a place, if others take it away */
+#define FS_TURNS	64	/* to wait for a twin that has claimed the place */
+
+/* A packet's flow. id lacks the state; addresses as they lie in a line, those of
+ * IPv4 both in lo[0].
+ */
+struct fs_key {
+	__u64	id;
+	__u64	lo[2];
+	__u64	hi[2];
+	__u64	hash;
+	__u32	dir;		/* of the packet: 0 from the lower endpoint */
+	__u32	worker;
+};
+
+/* Where a packet's flow is, and what is new with the packet. */
+struct fs_spot {
+	__u64	last;		/* time of the packet before it, in its direction */
+	__u64	rtt;		/* a sample that the cold part has no room for */
+	__u32	slot;		/* enum fs_slot */
+	__u32	replaces;	/* the flow whose tuple it reuses: slot, */
+	__u32	replaces_generation;
+	__u32	dir;
+	bool	fresh;		/* this packet claimed the place */
+	bool	first;		/* ... is the first of its direction */
+	bool	payload;	/* ... has the first payload of its direction */
+	__u8	pad[5];
+};
+
+/* The lines of a place, from the packet in hand. */
+struct fs_lines {
+	struct fs_counts	*own;	/* of the packet's direction */
+	struct fs_counts	*peer;
+};
+
+static __always_inline __u64 fs_mix(__u64 a, __u64 b)
+{
+	__u64 h = (a ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+
+	h ^= h >> 32;
+	h = (h ^ b) * 0xc4ceb9fe1a85ec53ULL;
+	return h ^ h >> 29;
+}
+
+/* key_context is what the key has besides the tuple, cut to the bits a line has for it. */
+static __always_inline __u32 key_context(const struct fs_packet *p, const struct fs_tunnels *t)
+{
+	__u32 h = fs_packet_context(p, fs_key_vlan, fs_key_tunnel ? t : NULL);
+
+	return (h ^ h >> 22) & FS_ID_CONTEXT_MASK;
+}
+
+/* addr_order is below 0 when a comes before b, above 0 after it. */
+static __always_inline int addr_order(const union fs_addr *a, const union fs_addr *b)
+{
+	__u64 x = bpf_be64_to_cpu(a->q[0]), y = bpf_be64_to_cpu(b->q[0]);
+
+	if (x == y) {
+		x = bpf_be64_to_cpu(a->q[1]);
+		y = bpf_be64_to_cpu(b->q[1]);
+	}
+	return x < y ? -1 : x > y;
+}
+
+static __always_inline __u64 fs_id_word(const struct fs_packet *p, __u32 context, __u16 lo, __u16 hi)
+{
+	return (__u64)hi << FS_ID_HI_PORT_SHIFT | (__u64)lo << FS_ID_LO_PORT_SHIFT |
+	       (__u64)p->proto << FS_ID_PROTO_SHIFT | (__u64)context << FS_ID_CONTEXT_SHIFT;
+}
+
+/* fs_key_of puts the endpoints in order: by address, then by port. */
+static __always_inline void fs_key_of(const struct fs_packet *p, const struct fs_tunnels *t,
+				      struct fs_key *k)
+{
+	const union fs_addr *lo = &p->src, *hi = &p->dst;
+	int order = addr_order(lo, hi);
+	__u32 context = 0;
+
+	if (fs_key_vlan || fs_key_tunnel)
+		context = key_context(p, t);
+	k->dir = order > 0 || (!order && p->sport > p->dport);
+	if (k->dir) {
+		lo = &p->dst;
+		hi = &p->src;
+	}
+	k->id = k->dir ? fs_id_word(p, context, p->dport, p->sport)
+		       : fs_id_word(p, context, p->sport, p->dport);
+	if (p->ip_version == 4) {
+		k->lo[0] = (__u64)hi->v4 << 32 | lo->v4;	/* as in struct fs_line4 */
+		k->hash = fs_mix(k->lo[0] ^ fs_seed, k->id);
+	} else {
+		k->lo[0] = lo->q[0];
+		k->lo[1] = lo->q[1];
+		k->hi[0] = hi->q[0];
+		k->hi[1] = hi->q[1];
+		k->hash = fs_mix(fs_mix(k->lo[0] ^ fs_seed, k->lo[1]),
+				 fs_mix(k->hi[0], k->hi[1]) ^ k->id);
+	}
+	k->worker = (k->hash >> 32) * fs_workers >> 32;
+}
+
+/* fs_bucket_of returns one of a flow's buckets. The worker took the hash's top bits;
+ * what they leave chooses in its region.
+ */
+static __always_inline __u32 fs_bucket_of(const struct fs_key *k, __u32 choice, __u32 buckets)
+{
+	__u32 rest = choice ? (__u32)k->hash : (__u32)((k->hash >> 32) * fs_workers);
+
+	return k->worker * buckets + (__u32)((__u64)rest * buckets >> 32);
+}
+
+static __always_inline struct fs_cold *fs_cold_of(__u32 slot)
+{
+	__u32 n = slot & ~FS_SLOT_IPV6;
+
+	if (slot & FS_SLOT_IPV6)
+		return bpf_map_lookup_elem(&cold6, &n);
+	return bpf_map_lookup_elem(&cold4, &n);
+}
+
+/* One code for both tables: six is a constant wherever these are called, and says
+ * which. A line is known by the address of its identity word, which comes first.
+ */
+static __always_inline void *bucket_at(__u32 index, bool six)
+{
+	if (six)
+		return bpf_map_lookup_elem(&flows6, &index);
+	return bpf_map_lookup_elem(&flows4, &index);
+}
+
+static __always_inline __u64 *line_at(void *bucket, __u32 place, __u32 dir, bool six)
+{
+	place &= FS_BUCKET - 1;
+	dir &= 1;
+	if (six)
+		return &((struct fs_bucket6 *)bucket)->place[place].dir[dir].id;
+	return &((struct fs_bucket4 *)bucket)->place[place].dir[dir].id;
+}
+
+static __always_inline struct fs_counts *counts_of(__u64 *line, bool six)
+{
+	if (six)
+		return &((struct fs_line6 *)line)->counts;
+	return &((struct fs_line4 *)line)->counts;
+}
+
+static __always_inline bool line_is_of(const __u64 *line, const struct fs_key *k, bool six)
+{
+	const struct fs_line6 *l = (const struct fs_line6 *)line;
+
+	if (!six)
+		return line[1] == k->lo[0];	/* lo and hi */
+	return l->lo[0] == k->lo[0] && l->lo[1] == k->lo[1] &&
+	       l->hi[0] == k->hi[0] && l->hi[1] == k->hi[1];
+}
+
+static __always_inline void line_begin(__u64 *line, const struct fs_key *k, __u8 control, bool six)
+{
+	struct fs_line6 *l = (struct fs_line6 *)line;
+
+	counts_of(line, six)->control = control;
+	if (!six) {
+		line[1] = k->lo[0];
+		return;
+	}
+	l->lo[0] = k->lo[0];
+	l->lo[1] = k->lo[1];
+	l->hi[0] = k->hi[0];
+	l->hi[1] = k->hi[1];
+}
+
+static __always_inline __u8 fs_first_control(const struct fs_packet *p)
+{
+	if (p->proto == IPPROTO_TCP)
+		return fs_control_tcp;
+	if (p->proto == IPPROTO_UDP)
+		return fs_control_udp;
+	return FS_CTL_NO_PAYLOAD | FS_CTL_QUIET;
+}
+
+/* claim takes a free place, whose lines a and b are, and writes the flow into it. Line b
+ * is published first: who finds a can use both.
+ */
+static __always_inline bool claim(__u64 *a, __u64 *b, __u32 slot, const struct fs_packet *p,
+				  const struct fs_key *k, bool six)
+{
+	__u8 control = fs_first_control(p);
+	struct fs_cold *cold;
+
+	if (__sync_val_compare_and_swap(a, FS_ID_FREE, k->id | FS_ID_BUSY) != FS_ID_FREE)
+		return false;
+	line_begin(a, k, control, six);
+	line_begin(b, k, control, six);
+	cold = fs_cold_of(slot);
+	if (cold) {
+		cold->generation++;
+		cold->tcp = fs_tcp_first(p, k->dir);
+	}
+	__sync_lock_test_and_set(b, k->id | FS_ID_LIVE);
+	__sync_lock_test_and_set(a, k->id | FS_ID_LIVE);
+	return true;
+}
+
+/* wait_twin waits until the claim of a place, whose first line is a, is over. */
+static __always_inline void wait_twin(const __u64 *a, const struct fs_key *k)
+{
+	__u32 i;
+
+	for (i = 0; i < FS_TURNS; i++)
+		if (FS_READ(*a) != (k->id | FS_ID_BUSY))
+			break;
+}
+
+/* What a look into a bucket found, best last. */
+enum fs_found {
+	FS_FOUND_NOTHING,
+	FS_FOUND_FREE,
+	FS_FOUND_TWIN,	/* being claimed for this key, or one much like it */
+	FS_FOUND_FLOW,
+};
+
+/* look goes round a bucket from the place that the hash says. A place given up is passed
+ * over. The line of direction 1 may seem free while its place is not.
+ */
+static __always_inline enum fs_found look(void *bucket, const struct fs_key *k, __u32 *at, bool six)
+{
+	enum fs_found found = FS_FOUND_NOTHING;
+	__u32 i, n;
+	__u64 *line, id;
+
+	for (i = 0; i < FS_BUCKET; i++) {
+		n = (k->hash + i) & (FS_BUCKET - 1);
+		line = line_at(bucket, n, k->dir, six);
+		id = FS_READ(*line);
+		if (id == (k->id | FS_ID_LIVE) && line_is_of(line, k, six) &&
+		    !(FS_READ(counts_of(line, six)->packets) & FS_DEAD)) {
+			*at = n;
+			return FS_FOUND_FLOW;
+		}
+		if (id == (k->id | FS_ID_BUSY)) {
+			*at = n;
+			found = FS_FOUND_TWIN;
+		} else if (!id && found == FS_FOUND_NOTHING && !FS_READ(*line_at(bucket, n, 0, six))) {
+			*at = n;
+			found = FS_FOUND_FREE;
+		}
+	}
+	return found;
+}
+
+/* look_all goes through all places of a flow; slot: where it is, or could be. */
+static __always_inline enum fs_found look_all(const struct fs_key *k, __u32 *slot, bool six)
+{
+	enum fs_found best = FS_FOUND_NOTHING, found;
+	__u32 i, index, at = 0;
+	void *bucket;
+
+	for (i = 0; i < FS_CHOICES; i++) {
+		index = fs_bucket_of(k, i, six ? fs_buckets6 : fs_buckets4);
+		bucket = bucket_at(index, six);
+		if (!bucket)
+			break;
+		found = look(bucket, k, &at, six);
+		if (found > best) {
+			best = found;
+			*slot = index * FS_BUCKET + at;
+		}
+		if (best == FS_FOUND_FLOW)
+			break;
+	}
+	return best;
+}
+
+/* settle makes slot the place of the packet's flow, if it can. */
+static __always_inline bool settle(enum fs_found found, const struct fs_packet *p,
+				   const struct fs_key *k, struct fs_spot *at, bool six)
+{
+	void *bucket = bucket_at(at->slot / FS_BUCKET, six);
+	__u64 *a, *b;
+
+	if (!bucket)
+		return false;
+	a = line_at(bucket, at->slot, 0, six);
+	b = line_at(bucket, at->slot, 1, six);
+	if (six)
+		at->slot |= FS_SLOT_IPV6;
+	if (found == FS_FOUND_FLOW)
+		return true;
+	if (found == FS_FOUND_FREE)
+		at->fresh = claim(a, b, at->slot, p, k, six);
+	if (!at->fresh)
+		wait_twin(a, k);
+	return at->fresh;
+}
+
+static __always_inline bool find(const struct fs_packet *p, const struct fs_key *k,
+				 struct fs_spot *at, bool six)
+{
+	enum fs_found found;
+	__u32 i, slot = 0;
+
+	for (i = 0; i < FS_ATTEMPTS; i++) {
+		found = look_all(k, &slot, six);
+		if (found == FS_FOUND_NOTHING)
+			return false;
+		at->slot = slot;
+		if (settle(found, p, k, at, six))
+			return true;
+	}
+	fs_count(FS_COUNT_LOST_RACE, p->segs, p->wire_len);
+	return false;
+}
+
+/* find_place looks everywhere. It is a global function so that the verifier looks at it
+ * once; hence it trusts no pointer.
+ */
+__noinline int find_place(const struct fs_packet *p, const struct fs_key *k, struct fs_spot *at)
+{
+	if (!p || !k || !at)
+		return false;
+	if (p->ip_version == 4)
+		return find(p, k, at, false);
+	return find(p, k, at, true);
+}
+
+/* at_home looks at the place that a flow gets if it can. */
+static __always_inline bool at_home(const struct fs_key *k, struct fs_spot *at, struct fs_lines *l, bool six)
+{
+	__u32 index = fs_bucket_of(k, 0, six ? fs_buckets6 : fs_buckets4);
+	void *bucket = bucket_at(index, six);
+	__u64 *line;
+
+	if (!bucket)
+		return false;
+	line = line_at(bucket, k->hash, k->dir, six);
+	if (FS_READ(*line) != (k->id | FS_ID_LIVE) || !line_is_of(line, k, six) ||
+	    FS_READ(counts_of(line, six)->packets) & FS_DEAD)
+		return false;
+	l->own = counts_of(line, six);
+	l->peer = counts_of(line_at(bucket, k->hash, ~k->dir, six), six);
+	at->slot = (index * FS_BUCKET + (k->hash & (FS_BUCKET - 1))) | (six ? FS_SLOT_IPV6 : 0);
+	return true;
+}
+
+static __always_inline bool lines_at(const struct fs_spot *at, struct fs_lines *l, bool six)
+{
+	__u32 n = at->slot & ~FS_SLOT_IPV6;
+	void *bucket = bucket_at(n / FS_BUCKET, six);
+
+	if (!bucket)
+		return false;
+	l->own = counts_of(line_at(bucket, n, at->dir, six), six);
+	l->peer = counts_of(line_at(bucket, n, ~at->dir, six), six);
+	return true;
+}
+
+/* fs_lines_of sets l to the lines of a place. */
+static __always_inline bool fs_lines_of(const struct fs_spot *at, struct fs_lines *l)
+{
+	if (at->slot & FS_SLOT_IPV6)
+		return lines_at(at, l, true);
+	return lines_at(at, l, false);
+}
+
+/* fs_find finds the place of the packet's flow, or claims one. It is false when all
+ * places of the flow are taken, or a race for one was lost.
+ */
+static __always_inline bool fs_find(const struct fs_packet *p, const struct fs_key *k,
+				    struct fs_spot *at, struct fs_lines *l)
+{
+	at->dir = k->dir;
+	at->fresh = false;
+	if (p->ip_version == 4 ? at_home(k, at, l, false) : at_home(k, at, l, true))
+		return true;
+	return find_place(p, k, at) && fs_lines_of(at, l);
+}
+
+/* fs_add adds the packet to its flow. It is false when the place has been given up
+ * meanwhile, and then nothing was added.
+ */
+static __always_inline bool fs_add(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at)
+{
+	struct fs_counts *c = l->own;
+	__u64 before = __sync_fetch_and_add(&c->packets, p->segs);
+
+	if (before & FS_DEAD) {
+		__sync_fetch_and_sub(&c->packets, p->segs);
+		return false;
+	}
+	__sync_fetch_and_add(&c->bytes, p->wire_len);
+	__sync_fetch_and_add(&c->ip_bytes, p->ip_len);
+	at->first = !before;
+	at->payload = p->payload_len && !__sync_fetch_and_add(&c->payload_bytes, p->payload_len);
+	at->last = c->last;
+	return true;
+}
+
+/* fs_retire gives a place up. */
+static __always_inline void fs_retire(struct fs_lines *l)
+{
+	__sync_fetch_and_or(&l->own->packets, FS_DEAD);
+	__sync_fetch_and_or(&l->peer->packets, FS_DEAD);
+}
+
+#endif
