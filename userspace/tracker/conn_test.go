@@ -102,6 +102,8 @@ func TestConnReset(t *testing.T) {
 		{"not revoked by a challenge ack", data + "i R seq=300; r A seq=521 ack=111", flow.StateEstablished, 0},
 		{"not revoked by its own side", data + "i R seq=300; i PA seq=111 ack=521 len=5", flow.StateEstablished, 0},
 		{"suspected, then exact", data + "i R seq=300; i R seq=111", flow.StateReset, 0},
+		{"ack of zero is not believed", "i S seq=100; r SA seq=3000000000 ack=101; i A seq=101 ack=3000000001; r PA seq=3000000001 ack=101 len=10; i A seq=101 ack=3000000006; i A seq=101 ack=0; r R seq=3000000006",
+			flow.StateReset, 0},
 		{"sequence of an absurd segment", data + "i A seq=900000 ack=521; i R seq=900000", flow.StateEstablished, RSTIgnored},
 	}
 	for _, tt := range tests {
@@ -203,6 +205,7 @@ func TestHistory(t *testing.T) {
 		{"retransmission", data + "i PA seq=101 ack=521 len=10", "ShADdT", "SsDdD"},
 		{"part of it new is none", data + "i PA seq=101 ack=521 len=11", "ShADd", "SsDdD"},
 		{"a hundred retransmissions", data + repeat("i PA seq=101 ack=521 len=10", 100), "ShADdTTT", "SsDdDDDDDDDDDDDD"},
+		{"syn ack with a lower number chosen", syn + "r SA seq=500 ack=101; r SA seq=90 ack=101; i A seq=101 ack=91; r PA seq=91 ack=101 len=10", "ShhAd", "Sssd"},
 		{"own history ends at sixteen", handshake + repeat("i A seq=101 ack=501 len=1", 40), "ShADTT", "SsDDDDDDDDDDDDDD"},
 	}
 	for _, tt := range tests {
@@ -354,6 +357,8 @@ func TestRTT(t *testing.T) {
 		{"syn is not timed", "i S seq=100 len=5 t=0; r SA seq=500 ack=106 t=30", flow.RTT{}},
 		{"mid-stream", "i A seq=101 ack=501 len=10 t=100; r A seq=501 ack=111 t=130",
 			flow.RTT{Min: 30 * ms, Max: 30 * ms, Sum: 30 * ms, Samples: 1}},
+		{"absurd segment is not timed", handshake + "i A seq=900101 ack=501 len=10 t=100; i A seq=101 ack=501 len=10 t=120; r A seq=501 ack=111 t=130",
+			flow.RTT{Min: 10 * ms, Max: 10 * ms, Sum: 10 * ms, Samples: 1}},
 		{"clock back", handshake + "i A seq=101 ack=501 len=10 t=100; r A seq=501 ack=111 t=90",
 			flow.RTT{Samples: 1}},
 	}
@@ -409,5 +414,36 @@ func TestTransitionTotal(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestSwap turns a flow over at points where the sides matter.
+func TestSwap(t *testing.T) {
+	tests := []struct {
+		name, before, after string
+		want                Change
+	}{
+		{"last fin", bothFIN, "r A seq=112 ack=522", Change{
+			From: flow.StateClosing, To: flow.StateClosed, Side: flow.Responder, Seq: 112}},
+		{"last fin, wrong side", bothFIN, "i A seq=522 ack=112", Change{
+			From: flow.StateClosing, To: flow.StateClosing, Side: flow.Initiator, Seq: 522}},
+		{"suspected reset", data + "i R seq=300", "i PA seq=521 ack=111 len=3", Change{
+			From: flow.StateEstablished, To: flow.StateEstablished, Notes: RSTRevoked, Side: flow.Responder, Seq: 300, Expected: 111}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := run(t, tt.before)
+			c.swap()
+			side, s := parseSegment(t, tt.after)
+			if got := c.Step(side, s); got != tt.want {
+				t.Errorf("change %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+	c, _ := run(t, data+"i S seq=900000")
+	c.swap()
+	side, s := parseSegment(t, "i SA seq=70 ack=900001")
+	if !c.ReusedBy(side, s) {
+		t.Error("answer to the pending SYN does not reuse the swapped flow")
 	}
 }

@@ -236,6 +236,45 @@ func (f *Flow[K, S]) SetHandshake(t [2]time.Duration) {
 	}
 }
 
+// Progress is how far one direction's segments have got, for engines that do not show
+// the table every segment.
+type Progress struct {
+	Max    flow.Seq // highest sequence number sent, + 1, SYN and FIN included
+	Ack    flow.Seq // highest sent; with HasACK
+	Last   flow.Seq // of the latest segment
+	Window uint16   // its window, as sent
+	HasACK bool
+}
+
+// SetProgress brings what is known of direction d's segments up to the one that is to
+// be stepped next, without that one. It is for directions of which some segment was
+// stepped already. Resets and FINs are judged by it.
+func (f *Flow[K, S]) SetProgress(d flow.Direction, p Progress) {
+	e := &f.conn.end[f.Side(d)]
+	if !e.has(hasMax) {
+		return
+	}
+	e.last, e.window = p.Last, p.Window
+	if !e.has(sentFIN) {
+		e.max = p.Max
+	}
+	if p.HasACK {
+		e.ack = p.Ack
+		e.known |= hasACK
+	}
+}
+
+// SetRepeats says how many packets with window 0, and how many retransmissions, went in
+// direction d before the segment that is to be stepped next. The history notes the
+// first, tenth, hundredth … of each.
+func (f *Flow[K, S]) SetRepeats(d flow.Direction, zeroWindows, retransmissions uint32) {
+	if f.conn.d == nil && zeroWindows|retransmissions == 0 {
+		return
+	}
+	often := &f.conn.details().side[f.Side(d)].often
+	often[0], often[letterT-letterW] = zeroWindows, retransmissions
+}
+
 // SetTimes replaces the smallest and largest packet time. The latter never goes
 // back.
 func (f *Flow[K, S]) SetTimes(first, last flow.Timestamp) {

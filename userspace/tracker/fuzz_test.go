@@ -61,7 +61,9 @@ func fuzzOptions(tp *tape) options {
 		Monotonic: b&4 != 0, SwapBudget: int(b & 8),
 	}
 	if b&16 != 0 {
-		o.IdleFunc = func(k flow.Key, _ flow.L4) (time.Duration, bool) { return time.Duration(k.LoPort-40000) << 33, k.LoPort&1 == 0 }
+		o.IdleFunc = func(k flow.Key, _ flow.L4) (time.Duration, bool) {
+			return time.Duration(k.LoPort-40000) << 33, k.LoPort&1 == 0
+		}
 	}
 	return o
 }

@@ -285,6 +285,63 @@ func TestEnginesAgree(t *testing.T) {
 	})
 }
 
+// TestEnginesAgreeOnControls sends up only the segments with SYN, FIN or RST and those
+// that change a state, write a letter or are odd, and sets the rest.
+func TestEnginesAgreeOnControls(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var want, got Conn
+		f := Flow[flow.Key, int]{flags: tcpStepped}
+		var next [2]flow.Seq
+		var now flow.Timestamp
+		for range rapid.IntRange(1, 80).Draw(t, "segments") {
+			now += flow.Timestamp(rapid.Int64Range(0, 1e7).Draw(t, "step"))
+			dir := flow.Direction(rapid.IntRange(0, 1).Draw(t, "direction"))
+			s := drawSegment(t, &next, dir, now)
+			before := want
+			if want.d != nil {
+				d := *want.d
+				before.d = &d
+			}
+			ch := want.Step(flow.Side(dir), s)
+			if s.Flags&controls == 0 && ch.From == ch.To && ch.Notes == 0 && sameLook(&before, &want) {
+				continue
+			}
+			for side := range flow.Direction(2) {
+				setProgress(&f, side, &before)
+			}
+			if c := f.conn.Step(flow.Side(dir), s); c != ch {
+				t.Fatalf("change %+v, want %+v", c, ch)
+			}
+		}
+		got = f.conn
+		if got.History(false) != want.History(false) || got.ConnState(true) != want.ConnState(true) {
+			t.Fatalf("%s %s, want %s %s", got.History(false), got.ConnState(true), want.History(false), want.ConnState(true))
+		}
+	})
+}
+
+// sameLook reports whether nothing that a history or conn_state shows changed from a
+// to b, and no side did something for the first time.
+func sameLook(a, b *Conn) bool {
+	for side := range a.end {
+		x, y := &a.end[side], &b.end[side]
+		if x.point != y.point || (x.known^y.known)&^timing != 0 {
+			return false
+		}
+	}
+	return a.History(false) == b.History(false)
+}
+
+// setProgress sets what the kernel, for which from stands, knows of a direction.
+func setProgress(f *Flow[flow.Key, int], d flow.Direction, from *Conn) {
+	e := &from.end[d]
+	f.SetProgress(d, Progress{Max: e.max, Ack: e.ack, Last: e.last, Window: e.window, HasACK: e.has(hasACK)})
+	if from.d != nil {
+		often := &from.d.side[d].often
+		f.SetRepeats(d, often[0], often[letterT-letterW])
+	}
+}
+
 // TestConnTotal feeds any segments at all: it never panics, a terminal state stays,
 // and histories keep their limits.
 func TestConnTotal(t *testing.T) {

@@ -138,6 +138,16 @@ func TestEvict(t *testing.T) {
 	wantLines(t, r.take(), "- flow_table_eviction 2 3; 4 ended end_of_input 1+0 D; 5 ended end_of_input 1+0 D")
 }
 
+// TestEvictAfterTouch touches flows when their order is being kept already.
+func TestEvictAfterTouch(t *testing.T) {
+	r := newRecorder(t, options{MaxFlows: 2})
+	for i, n := range []uint16{1, 2, 3, 2, 4, 4, 2, 5} {
+		r.feed(input(udp, n, fwd, flow.Timestamp(i)))
+	}
+	wantLines(t, without(without(r.take(), "packet"), "started"),
+		"1 ended evicted 1+0 D; 3 ended evicted 1+0 D; 4 ended evicted 2+0 D")
+}
+
 func TestEvictClosedKeepsReason(t *testing.T) {
 	r := newRecorder(t, options{MaxFlows: 1})
 	r.play(1, syn+"r RA seq=0 ack=101")
@@ -512,6 +522,23 @@ func TestRSTSuspectRevoked(t *testing.T) {
 	}
 }
 
+// TestCloseEndsTheDoubt: a reset that was suspected before the flow closed changes
+// nothing any more.
+func TestCloseEndsTheDoubt(t *testing.T) {
+	r := newRecorder(t, options{})
+	f := r.play(1, data+"i R seq=300 t=1000")
+	r.CloseFlow(f, flow.EndParseError)
+	r.take()
+	for ms := 4000; ms < 20000; ms += 3000 {
+		r.play(1, fmt.Sprintf("i A seq=111 ack=521 t=%d", ms))
+	}
+	if got := without(r.take(), "packet"); got != "" {
+		t.Errorf("events %s", got)
+	}
+	r.Sweep(30 * sec)
+	wantLines(t, r.take(), "1 ended parse_error 10+2 ShADdR")
+}
+
 func TestTrackerAnomalies(t *testing.T) {
 	r := newRecorder(t, options{})
 	r.play(1, halfClose)
@@ -627,6 +654,14 @@ func TestUpdates(t *testing.T) {
 	wantLines(t, r.take(), "1 update; 1 update; 1 packet initiator 50")
 	r.Sweep(1000 * sec)
 	wantLines(t, r.take(), "1 update; 1 update; 1 update; 1 ended idle 3+0 D")
+}
+
+func TestNoUpdateAfterClose(t *testing.T) {
+	r := newRecorder(t, options{ActiveTimeout: 20 * time.Second, ClosedLinger: 50 * time.Second})
+	r.play(1, "i R seq=1")
+	r.take()
+	r.Sweep(100 * sec)
+	wantLines(t, r.take(), "1 ended rst 1+0 R")
 }
 
 func TestUpdateSaysWhatEndedSaysNext(t *testing.T) {
