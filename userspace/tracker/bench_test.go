@@ -84,11 +84,12 @@ func benchmarkChurn(b *testing.B, o options) {
 	o.IdleTCP = 1e8
 	t := New(o, nil)
 	seg := &flow.Segment{TCPHeader: flow.TCPHeader{Flags: flow.SYN, Window: 5000}}
+	in := tcpInput(0, seg)
 	b.ReportAllocs()
 	var i uint32
 	for b.Loop() {
 		i++
-		in := tcpInput(i, seg)
+		number(&in, i)
 		in.Time = flow.Timestamp(i) * 1000
 		t.Finish(t.Observe(&in), &in)
 	}

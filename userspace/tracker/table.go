@@ -206,9 +206,25 @@ func (t *Table[K, S]) create(in *Input[K]) *Flow[K, S] {
 	for t.live >= t.opts.MaxFlows {
 		t.evict(in.Time)
 	}
+	f := t.admit(in)
+	t.setIdle(f)
+	if t.opts.ActiveTimeout > 0 {
+		t.setUpdate(f, f.first.Add(t.opts.ActiveTimeout))
+	}
 	if t.timers.empty() {
 		t.timers.start(in.Time)
 	}
+	t.retime(f)
+	if t.opts.Events.Has(flow.EventStarted) {
+		e := t.newEvent(flow.EventStarted, f, in.Time)
+		e.L4, e.Side = f.proto.L4(), f.Side(in.Dir)
+		t.opts.Handler(f, e)
+	}
+	return f
+}
+
+// admit fills a place of the slab with a flow and makes it findable.
+func (t *Table[K, S]) admit(in *Input[K]) *Flow[K, S] {
 	f := t.slab.take()
 	t.created++
 	f.Key, f.proto, f.ports = in.Key, in.Proto, in.Ports
@@ -228,16 +244,6 @@ func (t *Table[K, S]) create(in *Input[K]) *Flow[K, S] {
 	t.index.insert(t.hash(&f.Key), f.slot)
 	if t.ranking {
 		t.oldest.set(entry{f.last, f.seq, f.slot})
-	}
-	t.setIdle(f)
-	if t.opts.ActiveTimeout > 0 {
-		t.setUpdate(f, f.first.Add(t.opts.ActiveTimeout))
-	}
-	t.retime(f)
-	if t.opts.Events.Has(flow.EventStarted) {
-		e := t.newEvent(flow.EventStarted, f, in.Time)
-		e.L4, e.Side = f.proto.L4(), f.Side(in.Dir)
-		t.opts.Handler(f, e)
 	}
 	return f
 }

@@ -616,6 +616,17 @@ func TestCloseFlowOutsideAPacket(t *testing.T) {
 	wantLines(t, r.take(), "1 ended parse_error 1+0 D")
 }
 
+func TestEndFlow(t *testing.T) {
+	r := newRecorder(t, options{})
+	r.EndFlow(r.feed(input(udp, 1, fwd, 0)), flow.EndEvicted)
+	r.EndFlow(r.play(2, syn+"r RA seq=0 ack=101"), flow.EndEvicted)
+	got := without(without(without(r.take(), "packet"), "started"), "state")
+	wantLines(t, got, "1 ended evicted 1+0 D; 2 ended rst 1+1 Sr")
+	if r.Len() != 0 {
+		t.Errorf("%d flows left", r.Len())
+	}
+}
+
 func TestForget(t *testing.T) {
 	r := newRecorder(t, options{})
 	in := input(udp, 1, fwd, 0)
