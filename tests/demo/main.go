@@ -14,8 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -101,8 +103,8 @@ func verify(ctx context.Context, n *testnet.Network, bin string) error {
 func compare(flows []testnet.Flow, sent map[testnet.Tuple]testnet.Count) error {
 	fmt.Printf("%-5s %-26s %-26s %9s %9s %11s %11s\n", "proto", "from", "to", "packets", "sent", "bytes", "sent")
 	got, wrong := testnet.BySender(flows), 0
-	for t, want := range sent {
-		c, mark := got[t], ""
+	for _, t := range slices.SortedFunc(maps.Keys(sent), testnet.Tuple.Compare) {
+		c, want, mark := got[t], sent[t], ""
 		if c != want {
 			wrong++
 			mark = "  ← differs"

@@ -3,6 +3,7 @@
 package testnet
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -17,6 +18,17 @@ import (
 type Tuple struct {
 	Proto    uint8
 	Src, Dst netip.AddrPort
+}
+
+// Compare orders tuples: IPv4 before IPv6, then by conversation.
+func (t Tuple) Compare(o Tuple) int {
+	return cmp.Or(
+		cmp.Compare(t.Src.Addr().BitLen(), o.Src.Addr().BitLen()),
+		cmp.Compare(t.Proto, o.Proto),
+		cmp.Compare(max(t.Src.Port(), t.Dst.Port()), max(o.Src.Port(), o.Dst.Port())),
+		cmp.Compare(o.Src.Port(), t.Src.Port()),
+		t.Src.Compare(o.Src),
+	)
 }
 
 // A Count is what a sender sent.

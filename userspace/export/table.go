@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 )
 
 // minWidth is the narrowest terminal the table is laid out for.
@@ -53,7 +54,7 @@ func (t *Table) Message(m Message) error {
 	if m.Side == flow.Responder {
 		arrow = "←"
 	}
-	return t.line("%s  %-5s %s %s %s", clock(m.Time), m.Body.Parser(), arrow, m.Body.Kind(), attributes(m.Body.LogValue()))
+	return t.line("%s  %-5s %s %s %s", clock(m.Time), m.Body.Parser(), arrow, m.Body.Kind(), text(m.Body))
 }
 
 // Anomaly writes one anomaly.
@@ -185,6 +186,14 @@ func serviceText(r *flow.Record) string {
 }
 
 func clock(t flow.Timestamp) string { return t.Time().Format("15:04:05.000000") }
+
+// text is what a message says of itself, else its log value.
+func text(m parsers.Message) string {
+	if s, ok := m.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return attributes(m.LogValue())
+}
 
 // attributes prints a log value as key=value words.
 func attributes(v slog.Value) string {

@@ -34,7 +34,6 @@ type session struct {
 type tcpSession struct {
 	asm  reassembly.Assembler
 	app  app
-	pace pace
 	hash [2]*streamHash
 }
 

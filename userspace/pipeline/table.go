@@ -120,6 +120,10 @@ func (w *worker[K]) release(s *session) {
 func (w *worker[K]) record(f *tracked[K]) flow.Record {
 	s := f.State
 	counted := Counted{Stats: f.Stats(), Handshake: f.Handshake()}
+	for side := range counted.Stats.Side {
+		// Classes of segments are the reassembler's to tell.
+		counted.Stats.Side[side].Keepalives, counted.Stats.Side[side].ZeroWindowProbes = 0, 0
+	}
 	known := Known{
 		ID: f.ID(), Key: s.tuple, FiveTuple: s.fiveTuple, Proto: s.proto,
 		InitiatorDir: f.InitiatorDir(), FirstDir: s.first, Orientation: f.Orientation(),

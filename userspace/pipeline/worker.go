@@ -14,7 +14,7 @@ type worker[K comparable] struct {
 	table  *tracker.Table[K, *session]
 	shared *reassembly.Shared
 	parserDriver
-	odd   anomalies
+	odd   oddities
 	sum   flow.Summary
 	event SessionEvent[K] // of the call in hand; one for all, so that none is allocated
 
@@ -115,12 +115,23 @@ func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
 // startStreams sets up the streams of a flow: hashes when asked for, and no payload at
 // all when nothing would read it.
 func (w *worker[K]) startStreams(t *tcpSession) {
+	if len(w.opt.Reassembly.OverlapByPrefix) > 0 {
+		w.choosePolicies(t)
+	}
 	switch {
 	case w.opt.StreamHash:
 		t.hash = [2]*streamHash{newStreamHash(), newStreamHash()}
 	case w.chooser.all == 0:
 		t.app.stop()
 		t.asm.Skip(w.shared, w)
+	}
+}
+
+// choosePolicies gives each stream the overlap policy of the network it goes to.
+func (w *worker[K]) choosePolicies(t *tcpSession) {
+	for side := range flow.Side(2) {
+		dst, _ := w.sess.tuple.Source(w.cur.InitiatorDir() ^ flow.Direction(side.Other()))
+		t.asm.SetPolicy(side, w.shared.PolicyFor(dst))
 	}
 }
 
@@ -268,17 +279,10 @@ func (w *worker[K]) send() {
 
 // flushAnomalies hands out what was odd about the packet in hand.
 func (w *worker[K]) flushAnomalies() {
-	if w.odd.filled == 0 {
-		return
+	for i := range w.odd {
+		w.anomaly(&w.odd[i])
 	}
-	w.odd.drain(func(a *flow.Anomaly) {
-		if a.Kind == flow.AnomalyRetransmission && w.sess != nil && w.sess.tcp != nil {
-			if a = w.sess.tcp.pace.pass(a, w.ctx.Time); a == nil {
-				return
-			}
-		}
-		w.anomaly(a)
-	})
+	w.odd = w.odd[:0]
 }
 
 func (w *worker[K]) anomaly(a *flow.Anomaly) {
