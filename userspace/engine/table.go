@@ -3,7 +3,6 @@ package engine
 import (
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
-	"github.com/flowscope/flowscope-xdp/userspace/tracker"
 	"github.com/flowscope/flowscope-xdp/userspace/xdp"
 )
 
@@ -29,7 +28,7 @@ func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
 	seen := false
 	for d := range f.Dir {
 		n := &f.Dir[d]
-		c.Dir[d] = tracker.Counters{
+		c.Dir[d] = pipeline.DirCount{
 			Packets: n.Packets, Bytes: n.Bytes, IPBytes: n.IPBytes, PayloadBytes: n.PayloadBytes,
 			TCPFlags: n.Flags, TTLMin: n.TTLMin, TTLMax: n.TTLMax,
 		}

@@ -12,9 +12,12 @@ import (
 // that used it.
 type Handle struct{ Slot, Generation uint32 }
 
+// A DirCount is what was counted of one direction of a flow.
+type DirCount = tracker.Counters
+
 // A KernelCount is what the kernel counted of one flow.
 type KernelCount struct {
-	Dir         [2]tracker.Counters // by direction
+	Dir         [2]DirCount // by direction
 	First, Last flow.Timestamp
 }
 
