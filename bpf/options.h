@@ -112,7 +112,10 @@ static __always_inline bool options_alone(const __u8 *data, const __u8 *end, __u
 {
 	const __be32 *word;
 
-	if (len != FS_TIMESTAMPS_LEN || off > FS_OFFSET_MAX - FS_WINDOW)
+	if (len != FS_TIMESTAMPS_LEN)
+		return false;
+	asm volatile("" : "+r"(off));	/* so that off is compared, not what it is the sum of */
+	if (off > FS_OFFSET_MAX - FS_WINDOW)
 		return false;
 	word = (const __be32 *)(data + off);
 	if ((const __u8 *)(word + 3) > end || word[0] != bpf_htonl(FS_TIMESTAMPS_ALONE))

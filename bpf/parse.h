@@ -164,7 +164,15 @@ static __always_inline bool plain_ethernet(const struct fs_frame *f, struct fs_p
 	return false;
 }
 
-/* fs_walk_load_xdp copies n bytes (at most FS_WINDOW) from off on into the window, also from
+/* walk_fit returns n, which is 1 to FS_WINDOW, in a way that shows it to the verifiers of
+ * older kernels too: they learn nothing of two checks that the compiler has joined.
+ */
+static __always_inline __u32 walk_fit(__u32 n)
+{
+	return ((n - 1) & (FS_WINDOW - 1)) + 1;
+}
+
+/* fs_walk_load_xdp copies n bytes (1 to FS_WINDOW) from off on into the window, also from
  * outside the linear part. Kernels without multi-buffer frames have nothing outside.
  */
 __noinline int fs_walk_load_xdp(struct xdp_md *ctx, __u32 off, __u32 n)
@@ -173,13 +181,15 @@ __noinline int fs_walk_load_xdp(struct xdp_md *ctx, __u32 off, __u32 n)
 	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 i;
 
-	if (!w || !n || n > FS_WINDOW || off > FS_OFFSET_MAX)
+	if (!w || off > FS_OFFSET_MAX)
 		return -1;
+	n = walk_fit(n);
 	if (fs_frags)
 		return bpf_xdp_load_bytes(ctx, off, w->window, n);
 	if (off > FS_OFFSET_MAX - FS_WINDOW)
 		return -1;
 	data += off;
+	asm volatile("" : "+r"(n));	/* or the compiler drops the bound it knows n to have */
 	for (i = 0; i < FS_WINDOW && i < n; i++) {
 		if (data + i + 1 > end)
 			return -1;
@@ -213,8 +223,9 @@ __noinline int fs_walk_load_skb(struct __sk_buff *skb, __u32 off, __u32 n)
 {
 	struct fs_walk *w = fs_walk_of(FS_HOOK_TC);
 
-	if (!w || !n || n > FS_WINDOW)
+	if (!w)
 		return -1;
+	n = walk_fit(n);
 	return bpf_skb_load_bytes(skb, off, w->window, n);
 }
 
