@@ -3,6 +3,7 @@ package pipeline
 import (
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
+	"github.com/flowscope/flowscope-xdp/userspace/tracker"
 )
 
 // Fragments are counted one by one like any packet, but their payload goes to the
@@ -10,95 +11,131 @@ import (
 // so does the TCP step, as no fragment alone has all of the segment.
 
 // A fragmentOwner is the flow that a datagram still in pieces belongs to.
-type fragmentOwner[K comparable] struct {
-	flow *tracked[K]
+type fragmentOwner[K comparable, S any] struct {
+	flow *tracker.Flow[K, S]
 	id   uint64 // the flow's, as its memory may serve another one by then
 	dir  flow.Direction
 }
 
-// A defragmenter puts the datagrams of a worker together.
-type defragmenter[K comparable] struct {
+// A datagramTaker takes what a defragmenter found out. F is an open flow.
+type datagramTaker[K comparable, S any] interface {
+	// whole takes a datagram that is complete: p is what it decodes to, seg its
+	// segment if that is TCP, else data has its payload.
+	whole(f *tracker.Flow[K, S], dir flow.Direction, p *packet.Packet, seg *flow.Segment, data []byte)
+	// overlap takes fragments that contradict each other. F may be nil.
+	overlap(f *tracker.Flow[K, S], ts flow.Timestamp, a *flow.Anomaly)
+	// lost takes a datagram that will never be whole: its payload was on the
+	// wire and is missing.
+	lost(f *tracker.Flow[K, S])
+}
+
+// A defragmenter puts the datagrams of a driver together.
+type defragmenter[K comparable, S any] struct {
+	taker  datagramTaker[K, S]
 	defrag packet.Defrag
-	owners map[packet.FragKey]fragmentOwner[K] // of what defrag holds
-	whole  packet.Packet
+	owners map[packet.FragKey]fragmentOwner[K, S] // of what defrag holds
+	packet packet.Packet
 	seg    flow.Segment
 }
 
-// fragment takes the payload of a fragment. F is the flow in hand, or nil while the
+func (d *defragmenter[K, S]) init(t datagramTaker[K, S]) {
+	d.taker = t
+	d.owners = map[packet.FragKey]fragmentOwner[K, S]{}
+	d.defrag.OnLost = d.onLost
+}
+
+// insert takes the payload of a fragment. F is the flow in hand, or nil while the
 // first fragment has not come.
-func (w *worker[K]) fragment(fr *packet.Fragment, f *tracked[K], dir flow.Direction) {
-	d := &w.frags
-	if d.owners == nil {
-		d.owners = map[packet.FragKey]fragmentOwner[K]{}
-		d.defrag.OnLost = w.fragmentsLost
-	}
+func (d *defragmenter[K, S]) insert(fr *packet.Fragment, f *tracker.Flow[K, S], dir flow.Direction) {
 	if f != nil {
-		d.owners[fr.Key] = fragmentOwner[K]{f, f.ID(), dir}
+		d.owners[fr.Key] = fragmentOwner[K, S]{f, f.ID(), dir}
 	}
 	g, verdict := d.defrag.Insert(fr)
 	switch verdict {
 	case packet.DefragWaiting:
 		return
 	case packet.DefragComplete:
-		w.datagramWhole(&g, f, dir)
+		d.complete(&g, f, dir)
 	case packet.DefragOverlap:
-		w.fragmentsOverlap(&g)
+		d.overlap(&g)
 	case packet.DefragLost:
 		if f != nil {
-			f.State.lost |= flow.LostFragment
+			d.taker.lost(f)
 		}
 	}
 	delete(d.owners, fr.Key)
 }
 
-// datagramWhole carries a datagram that is complete to the session of its flow. The
-// fragment that completed it is always of a known flow: either it is the first one or the
-// first one came before.
-func (w *worker[K]) datagramWhole(g *packet.Datagram, f *tracked[K], dir flow.Direction) {
-	p := &w.frags.whole
+// complete hands on a whole datagram. The fragment that completed it is always of a
+// known flow: either it is the first one or the first one came before.
+func (d *defragmenter[K, S]) complete(g *packet.Datagram, f *tracker.Flow[K, S], dir flow.Direction) {
+	p := &d.packet
 	*p = packet.Packet{}
 	if f == nil || p.DecodeL4(g) != flow.Decoded {
 		return
 	}
 	switch {
 	case p.HasTCP:
-		w.frags.seg = p.Segment(g.Data)
-		in := w.in
-		in.Dir, in.Seg, in.PayloadLen = dir, &w.frags.seg, p.PayloadLen
-		w.table.Step(f, &in)
-		w.segment(f.Side(dir), &w.frags.seg)
+		d.seg = p.Segment(g.Data)
+		d.taker.whole(f, dir, p, &d.seg, nil)
 	case p.Proto.L4() == flow.L4UDP:
-		w.datagram(f.Side(dir), p.Payload(g.Data))
+		d.taker.whole(f, dir, p, nil, p.Payload(g.Data))
 	}
 }
 
-// owner returns the flow that a datagram in pieces belongs to, if it is still open.
-func (w *worker[K]) owner(k packet.FragKey) (fragmentOwner[K], bool) {
-	o, ok := w.frags.owners[k]
-	return o, ok && o.flow.ID() == o.id
+// owner returns the flow that a datagram in pieces belongs to, nil if none is open.
+func (d *defragmenter[K, S]) owner(k packet.FragKey) *tracker.Flow[K, S] {
+	if o, ok := d.owners[k]; ok && o.flow.ID() == o.id {
+		return o.flow
+	}
+	return nil
 }
 
-// fragmentsOverlap tells of fragments that contradict each other.
-func (w *worker[K]) fragmentsOverlap(g *packet.Datagram) {
+func (d *defragmenter[K, S]) overlap(g *packet.Datagram) {
 	a := flow.Anomaly{Kind: flow.AnomalyFragmentOverlap, IPID: g.Key.ID, Bytes: int64(g.Conflict)}
 	a.Src, a.Dst = g.Key.Addrs()
-	o, ok := w.owner(g.Key)
-	if !ok {
-		w.anomaly(&a)
+	d.taker.overlap(d.owner(g.Key), g.Time, &a)
+}
+
+func (d *defragmenter[K, S]) onLost(g packet.Datagram) {
+	if f := d.owner(g.Key); f != nil {
+		d.taker.lost(f)
+	}
+	delete(d.owners, g.Key)
+}
+
+// finish gives up what is not whole: the input is over.
+func (d *defragmenter[K, S]) finish() { d.defrag.Expire(flow.MaxTimestamp) }
+
+// fragment takes the payload of a fragment. F is the flow in hand, or nil while the
+// first fragment has not come.
+func (w *worker[K]) fragment(fr *packet.Fragment, f *tracked[K], dir flow.Direction) {
+	w.frags.insert(fr, f, dir)
+}
+
+// whole implements datagramTaker.
+func (w *worker[K]) whole(f *tracked[K], dir flow.Direction, p *packet.Packet, seg *flow.Segment, data []byte) {
+	if seg == nil {
+		w.datagram(f.Side(dir), data)
 		return
 	}
-	w.aside(o.flow, g.Time, func() {
+	in := w.in
+	in.Dir, in.Seg, in.PayloadLen = dir, seg, p.PayloadLen
+	w.table.Step(f, &in)
+	w.segment(f.Side(dir), seg)
+}
+
+// overlap implements datagramTaker.
+func (w *worker[K]) overlap(f *tracked[K], ts flow.Timestamp, a *flow.Anomaly) {
+	if f == nil {
+		w.anomaly(a)
+		return
+	}
+	w.aside(f, ts, func() {
 		w.sess.lost |= flow.LostFragment
-		w.odd.add(&a)
+		w.odd.add(a)
 	})
 }
 
-// fragmentsLost takes a datagram that will never be whole: its payload was on the wire
-// and is missing, as far as can be told from its beginning.
-func (w *worker[K]) fragmentsLost(g packet.Datagram) {
-	o, ok := w.owner(g.Key)
-	delete(w.frags.owners, g.Key)
-	if ok {
-		o.flow.State.lost |= flow.LostFragment
-	}
-}
+// lost implements datagramTaker.
+func (w *worker[K]) lost(f *tracked[K]) { f.State.lost |= flow.LostFragment }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"iter"
 	"net/netip"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -320,6 +321,12 @@ func (d *KernelDriver) Spilled(key flow.Key, c KernelCount) {
 	w.table.Finish(f, in)
 	w.table.EndFlow(f, flow.EndEvicted)
 }
+
+// Snapshot returns key and counters of every open flow as [SessionDriver.Snapshot] does.
+func (d *KernelDriver) Snapshot() iter.Seq2[flow.Key, flow.Stats] { return d.w.snapshot() }
+
+// EmitsAnomalies reports whether Anomaly events are handed out.
+func (d *KernelDriver) EmitsAnomalies() bool { return d.w.opt.Anomalies }
 
 // Has reports whether the flow of an entry is known.
 func (d *KernelDriver) Has(h Handle) bool { return d.find(h) != nil }

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"iter"
+
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 )
 
@@ -119,11 +121,7 @@ func (w *worker[K]) release(s *session) {
 // record joins what was counted and what the session knows.
 func (w *worker[K]) record(f *tracked[K]) flow.Record {
 	s := f.State
-	counted := Counted{Stats: f.Stats(), Handshake: f.Handshake()}
-	for side := range counted.Stats.Side {
-		// Classes of segments are the reassembler's to tell.
-		counted.Stats.Side[side].Keepalives, counted.Stats.Side[side].ZeroWindowProbes = 0, 0
-	}
+	counted := Counted{Stats: w.counted(f), Handshake: f.Handshake()}
 	known := Known{
 		ID: f.ID(), Key: s.tuple, FiveTuple: s.fiveTuple, Proto: s.proto,
 		InitiatorDir: f.InitiatorDir(), FirstDir: s.first, Orientation: f.Orientation(),
@@ -134,6 +132,44 @@ func (w *worker[K]) record(f *tracked[K]) flow.Record {
 	known.Attributes.FlowLabel, known.FlowLabelChanges = f.FlowLabel()
 	s.describe(&known)
 	return Merge(&counted, &known)
+}
+
+// snapshot yields key and counters of every open flow.
+func (w *worker[K]) snapshot() iter.Seq2[K, flow.Stats] {
+	return func(yield func(K, flow.Stats) bool) {
+		for f := range w.table.Flows() {
+			if w.refresh != nil {
+				w.refresh(f)
+			}
+			if !yield(f.Key, w.stats(f)) {
+				return
+			}
+		}
+	}
+}
+
+// stats are the counters that a record of f would have.
+func (w *worker[K]) stats(f *tracked[K]) flow.Stats {
+	st := w.counted(f)
+	if f.State.tcp == nil {
+		return st
+	}
+	for side := range st.Side {
+		var stream flow.SideStats
+		f.State.tcp.asm.Stats(flow.Side(side), &stream)
+		st.Side[side].Add(&stream)
+	}
+	return st
+}
+
+// counted are the counters of the table. Classes of segments are the reassembler's
+// to tell.
+func (w *worker[K]) counted(f *tracked[K]) flow.Stats {
+	st := f.Stats()
+	for side := range st.Side {
+		st.Side[side].Keepalives, st.Side[side].ZeroWindowProbes = 0, 0
+	}
+	return st
 }
 
 // describe adds what streams and parsers know.

@@ -21,24 +21,26 @@ type worker[K comparable] struct {
 	cur  *tracked[K] // whose packet or end is in hand
 	sess *session    // its session
 	in   tracker.Input[K]
-	seg  flow.Segment
 
-	frags    defragmenter[K]
+	frags    defragmenter[K, *session]
 	ticks    ticks[K]
 	expiring bool // flows end or close by time, not by a packet
 	// onEnd, if set, takes a flow that ended in place of the handler: counters
 	// that are elsewhere have to be fetched first.
 	onEnd func(f *tracked[K], reason flow.EndReason)
+	// refresh, if set, fetches counters that are elsewhere.
+	refresh func(f *tracked[K])
 }
 
 // A tracked is a flow of the table.
 type tracked[K comparable] = tracker.Flow[K, *session]
 
 func newWorker[K comparable](opt Options[K], refresh func(*tracked[K])) *worker[K] {
-	w := &worker[K]{opt: opt, shared: reassembly.NewShared(opt.Reassembly)}
+	w := &worker[K]{opt: opt, shared: reassembly.NewShared(opt.Reassembly), refresh: refresh}
 	w.sum.Messages = map[string]uint64{}
 	w.parserDriver = parserDriver{chooser: newChooser(opt.Protocols), poison: w.onPoison}
 	w.ctx.OnMessage = w.onMessage
+	w.frags.init(w)
 	to := opt.tracker(w.onTable)
 	to.Refresh = refresh
 	w.table = tracker.New(to, func(K) *session { return &session{} })
@@ -60,12 +62,6 @@ func (d *parserDriver) poisoned(p *parsers.Protocol, side flow.Side, reason stri
 func (w *worker[K]) enter(f *tracked[K], ts flow.Timestamp) {
 	w.cur, w.sess = f, f.State
 	w.ctx.Time, w.ctx.Key, w.ctx.ID = ts, f.State.tuple, f.ID()
-}
-
-// unparsed counts a frame that is in no flow.
-func (w *worker[K]) unparsed(cause flow.Cause, wireLen int) {
-	w.sum.Unparsed[cause]++
-	w.sum.UnparsedBytes[cause] += uint64(wireLen)
 }
 
 // finish ends the packet in hand: a flow that is over has its streams closed, the
