@@ -1,9 +1,6 @@
 package pipeline
 
 import (
-	"crypto/sha256"
-	"hash"
-
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
@@ -34,7 +31,7 @@ type session struct {
 type tcpSession struct {
 	asm  reassembly.Assembler
 	app  app
-	hash [2]*streamHash
+	hash *streamHash // nil unless asked for
 }
 
 // A udpSession is the part of a session that datagram flows have.
@@ -43,26 +40,4 @@ type udpSession struct {
 	parser parsers.DatagramParser
 	tries  [2]uint8 // datagrams of each side that nobody knew
 	off    bool     // nothing more is wanted
-}
-
-// A streamHash takes the bytes of one side up to its first gap.
-type streamHash struct {
-	h    hash.Hash
-	n    int64
-	done bool
-}
-
-func newStreamHash() *streamHash { return &streamHash{h: sha256.New()} }
-
-func (s *streamHash) data(b []byte) {
-	if !s.done {
-		s.h.Write(b)
-		s.n += int64(len(b))
-	}
-}
-
-// sum returns the hash and the bytes in it.
-func (s *streamHash) sum() (sum [32]byte, n int64) {
-	s.h.Sum(sum[:0])
-	return sum, s.n
 }

@@ -85,6 +85,9 @@ func (w *worker[K]) update(f *tracked[K], e *flow.Event[K]) {
 // the middle of another flow's packet, which is put back in hand.
 func (w *worker[K]) ended(f *tracked[K], e *flow.Event[K]) {
 	w.aside(f, f.Last(), func() { w.closeStreams(e.Reason) })
+	if t := f.State.tcp; t != nil && t.hash != nil {
+		t.hash.close(f.Last())
+	}
 	w.sum.FlowsEnded[e.Reason]++
 	w.leave(f, e)
 	w.release(f.State)
@@ -183,9 +186,9 @@ func (s *session) describe(k *Known) {
 	k.Service = s.tcp.app.service()
 	for side := range k.Streams {
 		s.tcp.asm.Stats(flow.Side(side), &k.Streams[side])
-		if h := s.tcp.hash[side]; h != nil {
+		if h := s.tcp.hash; h != nil {
 			k.HasHash = true
-			k.Hash[side], k.Hashed[side] = h.sum()
+			k.Hash[side], k.Hashed[side] = h.sum(flow.Side(side))
 		}
 	}
 }

@@ -13,6 +13,7 @@ type worker[K comparable] struct {
 	opt    Options[K]
 	table  *tracker.Table[K, *session]
 	shared *reassembly.Shared
+	hashed *reassembly.Shared // of stream hashes, if there are any
 	parserDriver
 	odd   oddities
 	sum   flow.Summary
@@ -37,6 +38,9 @@ type tracked[K comparable] = tracker.Flow[K, *session]
 
 func newWorker[K comparable](opt Options[K], refresh func(*tracked[K])) *worker[K] {
 	w := &worker[K]{opt: opt, shared: reassembly.NewShared(opt.Reassembly), refresh: refresh}
+	if opt.StreamHash {
+		w.hashed = newHashing(opt.Reassembly, w.shared.Memory())
+	}
 	w.sum.Messages = map[string]uint64{}
 	w.parserDriver = parserDriver{chooser: newChooser(opt.Protocols), poison: w.onPoison}
 	w.ctx.OnMessage = w.onMessage
@@ -96,6 +100,9 @@ func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
 	if seg.Capture && seg.Len > len(seg.Data) {
 		w.sess.lost |= flow.LostSnaplen
 	}
+	if t.hash != nil {
+		t.hash.segment(side, seg)
+	}
 	if w.sess.closed {
 		return
 	}
@@ -116,7 +123,7 @@ func (w *worker[K]) startStreams(t *tcpSession) {
 	}
 	switch {
 	case w.opt.StreamHash:
-		t.hash = [2]*streamHash{newStreamHash(), newStreamHash()}
+		t.hash = newStreamHash(w.hashed)
 	case w.chooser.all == 0:
 		t.app.stop()
 		t.asm.Skip(w.shared, w)
@@ -134,9 +141,6 @@ func (w *worker[K]) choosePolicies(t *tcpSession) {
 // Data implements reassembly.Sink.
 func (w *worker[K]) Data(side flow.Side, b []byte) {
 	t := w.sess.tcp
-	if h := t.hash[side]; h != nil {
-		h.data(b)
-	}
 	t.app.feed(&w.parserDriver, side, b)
 	if t.app.phase == parsing {
 		w.cur.FixSides()
@@ -147,9 +151,6 @@ func (w *worker[K]) Data(side flow.Side, b []byte) {
 // Gap implements reassembly.Sink.
 func (w *worker[K]) Gap(side flow.Side, n int64, cause flow.GapCause) {
 	t := w.sess.tcp
-	if h := t.hash[side]; h != nil {
-		h.done = true
-	}
 	w.cur.NoteGap(side)
 	if w.opt.Gaps {
 		w.event = SessionEvent[K]{Kind: Gap, Side: side, Bytes: n, Cause: cause}
