@@ -257,6 +257,16 @@ func (a *app) stop() {
 	a.held = [2][]byte{}
 }
 
+// swap exchanges the sides. No parser has been given anything yet.
+func (a *app) swap() {
+	a.began[0], a.began[1] = a.began[1], a.began[0]
+	a.cand[0], a.cand[1] = a.cand[1], a.cand[0]
+	a.deaf[0], a.deaf[1] = a.deaf[1], a.deaf[0]
+	a.fin[0], a.fin[1] = a.fin[1], a.fin[0]
+	a.held[0], a.held[1] = a.held[1], a.held[0]
+	a.order = a.order.Other()
+}
+
 // service returns the name of the protocol that was recognised, or nothing.
 func (a *app) service() string {
 	if a.first == nil {

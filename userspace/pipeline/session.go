@@ -32,6 +32,22 @@ type tcpSession struct {
 	asm  reassembly.Assembler
 	app  app
 	hash *streamHash // nil unless asked for
+	// initiator is the direction of the initiator's packets, as far as the fields
+	// above know.
+	initiator flow.Direction
+}
+
+// orient exchanges the sides if the initiator turned out to be the other end.
+func (t *tcpSession) orient(initiator flow.Direction) {
+	if t.initiator == initiator {
+		return
+	}
+	t.initiator = initiator
+	t.asm.Swap()
+	t.app.swap()
+	if t.hash != nil {
+		t.hash.swap()
+	}
 }
 
 // A udpSession is the part of a session that datagram flows have.

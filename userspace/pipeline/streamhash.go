@@ -46,6 +46,12 @@ func (s *streamHash) close(ts flow.Timestamp) {
 	s.asm.Release(s.shared)
 }
 
+// swap exchanges the sides.
+func (s *streamHash) swap() {
+	s.asm.Swap()
+	s.side[0], s.side[1] = s.side[1], s.side[0]
+}
+
 // sum returns the hash of a side and the bytes in it.
 func (s *streamHash) sum(side flow.Side) (sum [32]byte, n int64) {
 	h := &s.side[side]

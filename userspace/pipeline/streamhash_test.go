@@ -9,6 +9,12 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
 )
 
+// stray is a segment of B's before anything else is seen, as at the end of a flow
+// that had the tuple before.
+func stray(flags string, seq uint32, payload string) []packettest.Packet {
+	return []packettest.Packet{packettest.TCP(hostB, hostA).Flags(flags).Seq(seq).Ack(900).Payload(payload)}
+}
+
 func TestStreamHash(t *testing.T) {
 	urgent := packettest.TCP(hostA, hostB).Flags("PAU").Seq(1001).Ack(5001).Urgent(2).Payload("abc")
 	tests := []struct {
@@ -24,6 +30,8 @@ func TestStreamHash(t *testing.T) {
 		{"sent after a reset", open().b("PA", 5001, 1001, "xyz").a("R", 1001, 0, "").b("PA", 5004, 1001, "uvw").list, "", "xyzuvw"},
 		{"payload of the reset", open().a("PA", 1001, 5001, "abc").a("R", 1004, 0, "why").list, "abc", ""},
 		{"beyond the cap", open().a("PA", 1011, 5001, "0123456789").a("A", 1001, 5001, "abcdefghij").list, "abcdefghij0123456789", ""},
+		{"turned", append(stray("A", 7000, ""), open().a("PA", 1001, 5001, "abc").b("PA", 5001, 1004, "xyz").list...), "abc", "xyz"},
+		{"turned while probing", append(stray("PA", 4998, "old"), open().a("PA", 1001, 5001, "abc").list...), "abc", "old"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,5 +53,18 @@ func TestStreamHash(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSessionTurned holds that a flow whose initiator becomes known late has its
+// streams on the right sides.
+func TestSessionTurned(t *testing.T) {
+	list := open().a("PA", 1001, 5001, request).list
+	var r recorder
+	replay(t, options(&r), append(stray("PA", 4998, "old"), list...)...)
+	r.check(t, "started", "syn_sent", "syn_received", "established", "initiator http request", "closed end_of_input")
+	s := &r.records[0].Stats
+	if i, p := s.Side[flow.Initiator].StreamBytes, s.Side[flow.Responder].StreamBytes; i != uint64(len(request)) || p != 3 {
+		t.Errorf("streams of %d and %d bytes, want %d and 3", i, p, len(request))
 	}
 }

@@ -93,10 +93,11 @@ func reasonOf(s flow.State) flow.EndReason {
 func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
 	t := w.sess.tcp
 	if t == nil {
-		t = &tcpSession{}
+		t = &tcpSession{initiator: w.cur.InitiatorDir()}
 		w.sess.tcp = t
 		w.startStreams(t)
 	}
+	t.orient(w.cur.InitiatorDir())
 	if seg.Capture && seg.Len > len(seg.Data) {
 		w.sess.lost |= flow.LostSnaplen
 	}
