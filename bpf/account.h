@@ -21,7 +21,11 @@
 static __always_inline bool opens_anew(const struct fs_lines *l, const struct fs_cold *cold,
 				       const struct fs_packet *p, __u32 dir)
 {
-	if (!(FS_READ(l->own->control) & FS_CTL_CLOSED) && !fs_terminal(cold->tcp & FS_TCP_STATE))
+	/* In a replay user space has seen every packet before this one: its word is exact.
+	 * Live it lags behind by what is in the ring, so our own state counts, too.
+	 */
+	if (!(FS_READ(l->own->control) & FS_CTL_CLOSED) &&
+	    (fs_replay || !fs_terminal(cold->tcp & FS_TCP_STATE)))
 		return false;
 	return !(cold->tcp & fs_bit(FS_TCP_SYN, dir)) || cold->dir[dir & 1].isn != p->seq;
 }
@@ -113,16 +117,22 @@ static __always_inline __u64 step(struct fs_cold *cold, const struct fs_packet *
 	return next;
 }
 
-/* settle_lines spares plain segments of an established flow the way through here. */
-static __always_inline void settle_lines(struct fs_lines *l, const struct fs_packet *p, __u64 word)
+/* settle_lines spares plain segments that change nothing the way through here: those of
+ * an established flow, and those of a side that has spoken while the other has not.
+ */
+static __always_inline void settle_lines(struct fs_lines *l, const struct fs_packet *p, __u64 word, __u32 dir)
 {
+	__u32 state = word & FS_TCP_STATE;
+
 	if (p->tcp_flags & (FS_FIN | FS_RST)) {
 		fs_control_clear(l->own, FS_CTL_SETTLED);
 		fs_control_clear(l->peer, FS_CTL_SETTLED);
-	} else if ((word & FS_TCP_STATE) == FS_ESTABLISHED) {
-		fs_control_set(l->own, FS_CTL_SETTLED);
-		fs_control_set(l->peer, FS_CTL_SETTLED);
+		return;
 	}
+	if (state == FS_ESTABLISHED)
+		fs_control_set(l->peer, FS_CTL_SETTLED);
+	if (state == FS_ESTABLISHED || (state == FS_ACTIVE && word & fs_bit(FS_TCP_SPOKE, dir)))
+		fs_control_set(l->own, FS_CTL_SETTLED);
 }
 
 /* unsettled takes a segment through the state machine. It returns whether user space
@@ -140,7 +150,7 @@ static __always_inline bool unsettled(struct fs_lines *l, const struct fs_packet
 	if (p->tcp_flags & FS_SYN && !(cold->tcp & fs_bit(FS_TCP_SYN, at->dir)))
 		cold->dir[at->dir & 1].isn = p->seq;
 	word = step(cold, p, at, &changed);
-	settle_lines(l, p, word);
+	settle_lines(l, p, word, at->dir);
 	return changed || (word & FS_TCP_STATE) > FS_ESTABLISHED;
 }
 

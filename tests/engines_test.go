@@ -26,6 +26,7 @@ func TestEnginesAgree(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(filepath.Dir(c))+"/"+filepath.Base(c), func(t *testing.T) {
+			t.Parallel()
 			userspace := normal(t, replayed(t, "userspace", c))
 			kernel := normal(t, replayed(t, "kernel", c))
 			compareEngines(t, kernel, userspace)

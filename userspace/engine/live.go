@@ -104,7 +104,7 @@ func (l *Live) record(r *xdp.Record) {
 func (l *Live) sweep(now flow.Timestamp) error {
 	l.driver.Sweep(now)
 	l.findLost()
-	return l.drainSpill()
+	return errors.Join(l.kernel.AgeFragments(now), l.drainSpill())
 }
 
 // findLost gives a session to flows of the table that no record told of.
@@ -143,7 +143,7 @@ func (l *Live) finish() error {
 		l.findLost()
 	}
 	l.driver.Finish()
-	errs = append(errs, l.drainSpill(), l.table.err)
+	errs = append(errs, l.kernel.AgeFragments(flow.MaxTimestamp), l.drainSpill(), l.table.err)
 	c, err := l.kernel.Counters()
 	l.sum = *l.driver.Summary()
 	addCounters(&l.sum, &c)

@@ -54,7 +54,7 @@ func (r *Replay) Frame(v *packet.View) error {
 // Finish ends all flows and unloads the program.
 func (r *Replay) Finish() error {
 	r.driver.Finish()
-	err := r.kernel.DrainSpill(r.spill)
+	err := errors.Join(r.kernel.AgeFragments(flow.MaxTimestamp), r.kernel.DrainSpill(r.spill))
 	c, cerr := r.kernel.Counters()
 	r.sum = *r.driver.Summary()
 	addCounters(&r.sum, &c)

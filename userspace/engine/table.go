@@ -116,6 +116,7 @@ func addCounters(s *flow.Summary, c *xdp.Counters) {
 	s.PacketsSpilled = c.Spilled.Packets
 	s.RingRecords = c.RingRecords.Packets
 	s.RingDroppedRecords, s.RingDroppedBytes = c.RingDropped.Packets, c.RingDropped.Bytes
+	s.FragmentTableFull, s.DecapDepth = c.FragmentsFull.Packets, c.DecapDepth.Packets
 	for cause := range c.Unparsed {
 		s.Unparsed[cause] += c.Unparsed[cause].Packets
 		s.UnparsedBytes[cause] += c.Unparsed[cause].Bytes

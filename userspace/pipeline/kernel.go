@@ -284,7 +284,8 @@ func (e *ending) finish(c *KernelCount) {
 	for dir := range c.Dir {
 		side, n := &s.Side[flow.Direction(dir)^e.dir], &c.Dir[dir]
 		side.Packets, side.Bytes, side.IPBytes, side.PayloadBytes = n.Packets, n.Bytes, n.IPBytes, n.PayloadBytes
-		side.TCPFlags, side.TTLMin, side.TTLMax = n.TCPFlags, n.TTLMin, n.TTLMax
+		side.TTLMin, side.TTLMax = n.TTLMin, n.TTLMax
+		side.TCPFlags |= n.TCPFlags
 	}
 	s.Start, s.End = min(s.Start, c.First), max(s.End, c.Last)
 }
@@ -333,6 +334,7 @@ func (d *KernelDriver) Has(h Handle) bool { return d.find(h) != nil }
 
 // Finish ends all flows: the input is over.
 func (d *KernelDriver) Finish() {
+	d.w.frags.defrag.Expire(flow.MaxTimestamp)
 	d.w.table.EndAll(flow.EndOfInput)
 	d.settle()
 }

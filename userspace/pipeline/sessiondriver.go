@@ -17,7 +17,7 @@ type SessionDriver[K comparable] struct {
 // NewSessionDriver returns a driver. It wants Options.Extractor.
 func NewSessionDriver[K comparable](opt Options[K]) *SessionDriver[K] {
 	d := &SessionDriver[K]{w: newWorker(opt, nil)}
-	d.init(&opt, &d.w.sum)
+	d.init(&opt, &d.w.sum, &d.w.tell)
 	d.w.sum.Engine = "userspace"
 	return d
 }
@@ -63,6 +63,9 @@ func (d *SessionDriver[K]) payload(f *tracked[K], frame []byte) {
 	w, p, side := d.w, &d.pkt, f.Side(d.x.Dir)
 	switch {
 	case p.IsFragment():
+		if p.HasTCP {
+			f.NoteFlags(d.x.Dir, p.TCP.Flags)
+		}
 		fr := p.Fragment(frame)
 		w.fragment(&fr, f, d.x.Dir)
 	case w.in.Seg != nil:

@@ -200,11 +200,12 @@ type Counters struct {
 	TTLMin, TTLMax                        uint8
 }
 
-// SetCounters replaces the counters of direction d.
+// SetCounters replaces the counters of direction d. TCP flags are united with those of
+// the segments that were shown, which may come in fragments.
 func (f *Flow[K, S]) SetCounters(d flow.Direction, c Counters) {
 	f.count[d] = counts{c.Packets, c.Bytes, c.IPBytes, c.PayloadBytes}
 	f.ttl[d] = [2]uint8{c.TTLMin, c.TTLMax}
-	f.conn.end[f.Side(d)].flags = c.TCPFlags
+	f.conn.end[f.Side(d)].flags |= c.TCPFlags
 }
 
 // Quality is what one direction's headers told, for engines that read them
@@ -306,4 +307,10 @@ func (f *Flow[K, S]) turn() {
 // oneSidedFIN reports whether one side only was ever seen, and has sent its FIN.
 func (f *Flow[K, S]) oneSidedFIN() bool {
 	return f.conn.state == flow.StateFINWait && (f.count[0].packets == 0 || f.count[1].packets == 0)
+}
+
+// NoteFlags adds TCP flags of direction d that were seen where no segment is shown: in a
+// first fragment.
+func (f *Flow[K, S]) NoteFlags(d flow.Direction, flags flow.TCPFlags) {
+	f.conn.end[f.Side(d)].flags |= flags
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -175,6 +176,17 @@ func (e *Engine) Rings() int { return len(e.rings) }
 // Memory returns the bytes of kernel memory that table and rings take.
 func (e *Engine) Memory() int64 {
 	return e.opt.tableMemory() + int64(len(e.rings)*e.opt.RingSize)
+}
+
+// RunTime returns how often the program ran on ingress, and for how long in all. The kernel
+// keeps both only while sysctl kernel.bpf_stats_enabled is 1, which costs some 45 ns a
+// run.
+func (e *Engine) RunTime() (runs uint64, total time.Duration, err error) {
+	s, err := e.coll.Programs["flowscope_xdp"].Stats()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the program's statistics: %w", err)
+	}
+	return s.RunCount, s.Runtime, nil
 }
 
 // Close detaches the program and gives everything back. The table and the rings may
