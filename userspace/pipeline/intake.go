@@ -20,10 +20,11 @@ type intake[K comparable] struct {
 	waiting   packet.Account      // fragments that waited for the one in hand …
 	late      [2]tracker.Input[K] // … as inputs
 	sum       *flow.Summary
+	tell      *telemetry
 }
 
-func (n *intake[K]) init(opt *Options[K], sum *flow.Summary) {
-	n.extractor, n.dedup, n.sum = opt.Extractor, opt.Dedup, sum
+func (n *intake[K]) init(opt *Options[K], sum *flow.Summary, tell *telemetry) {
+	n.extractor, n.dedup, n.sum, n.tell = opt.Extractor, opt.Dedup, sum, tell
 	n.dec.Decap = opt.Decap
 	n.key, _ = any(&n.x.Key).(*flow.Key)
 }
@@ -33,7 +34,9 @@ func (n *intake[K]) admit(v *packet.View) bool {
 	size := uint64(v.WireLen())
 	n.sum.PacketsSeen++
 	n.sum.BytesSeen += size
-	if n.dedup == nil || n.dedup.Keep(v) {
+	duplicate := n.dedup != nil && !n.dedup.Keep(v)
+	n.tell.frame(duplicate)
+	if !duplicate {
 		return true
 	}
 	n.sum.PacketsDuplicate++
@@ -83,15 +86,20 @@ func (n *intake[K]) readFragment() reading {
 }
 
 func (n *intake[K]) refuseWaiting(cause flow.Cause) {
-	n.sum.Unparsed[cause] += n.waiting.Packets
-	n.sum.UnparsedBytes[cause] += n.waiting.Bytes
+	n.unparsed(cause, n.waiting.Packets, n.waiting.Bytes)
 	n.waiting = packet.Account{}
 }
 
 func (n *intake[K]) refuse(cause flow.Cause) reading {
-	n.sum.Unparsed[cause]++
-	n.sum.UnparsedBytes[cause] += uint64(n.pkt.WireLen)
+	n.unparsed(cause, 1, uint64(n.pkt.WireLen))
 	return refused
+}
+
+// unparsed counts frames that are of no flow.
+func (n *intake[K]) unparsed(cause flow.Cause, packets, bytes uint64) {
+	n.sum.Unparsed[cause] += packets
+	n.sum.UnparsedBytes[cause] += bytes
+	n.tell.unparsed(cause, packets)
 }
 
 // fill makes in the packet in hand. The segment of a TCP packet stays the intake's.
@@ -133,8 +141,7 @@ func (n *intake[K]) takeWaiting(in *tracker.Input[K]) []tracker.Input[K] {
 // finish counts the fragments whose flow never became known: the input is over.
 func (n *intake[K]) finish() {
 	packets, bytes := n.follow.Expire(flow.MaxTimestamp)
-	n.sum.Unparsed[flow.CauseFragmentOrphan] += packets
-	n.sum.UnparsedBytes[flow.CauseFragmentOrphan] += bytes
+	n.unparsed(flow.CauseFragmentOrphan, packets, bytes)
 	n.sum.FragmentTableFull = n.follow.Full()
 }
 

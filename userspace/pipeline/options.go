@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/metrics"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
@@ -38,6 +40,10 @@ type Options[K comparable] struct {
 	Gaps           bool // hand out Gap events
 	PoisonEndsFlow bool // a parse error ends the flow, not only its parsing
 	StreamHash     bool // SHA-256 of each stream; no payload is skipped then
+
+	Metrics       metrics.Recorder // takes measurements; none
+	Logger        *slog.Logger     // takes a line for each flow's start and end, and each anomaly; none
+	TraceMessages bool             // a line for each message too, at LevelMessage
 }
 
 func (o *Options[K]) tracker(handler func(*tracker.Flow[K, *session], *flow.Event[K])) tracker.Options[K, *session] {

@@ -11,6 +11,8 @@ func (w *worker[K]) onTable(f *tracked[K], e *flow.Event[K]) {
 	switch e.Kind {
 	case flow.EventStarted:
 		w.sum.FlowsStarted++
+		w.tell.started(e.L4)
+		w.levels()
 		w.mark(f, e, Started)
 	case flow.EventEstablished:
 		w.mark(f, e, Established)
@@ -60,6 +62,7 @@ func (w *worker[K]) tableAnomaly(f *tracked[K], e *flow.Event[K]) {
 		return
 	}
 	w.sum.Anomalies[e.Anomaly.Kind]++
+	w.tell.anomaly(e.Anomaly.Kind)
 	if !w.opt.Anomalies || w.opt.Handler == nil {
 		return
 	}
@@ -91,7 +94,10 @@ func (w *worker[K]) ended(f *tracked[K], e *flow.Event[K]) {
 	w.sum.FlowsEnded[e.Reason]++
 	w.leave(f, e)
 	w.release(f.State)
+	w.levels()
 }
+
+func (w *worker[K]) levels() { w.tell.levels(w.table.Len(), w.table.Full(), w.shared.Memory().Used()) }
 
 // leave hands out the record of a flow that ended.
 func (w *worker[K]) leave(f *tracked[K], e *flow.Event[K]) {
@@ -108,6 +114,7 @@ func (w *worker[K]) leave(f *tracked[K], e *flow.Event[K]) {
 func (w *worker[K]) hand(key K, r *flow.Record) {
 	w.sum.PacketsTracked += r.Stats.Packets()
 	w.sum.BytesTracked += r.Stats.Bytes()
+	w.tell.ended(r.Reason, &r.Stats)
 	if w.opt.Handler == nil {
 		return
 	}

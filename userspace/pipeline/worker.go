@@ -17,6 +17,7 @@ type worker[K comparable] struct {
 	parserDriver
 	odd   oddities
 	sum   flow.Summary
+	tell  telemetry
 	event SessionEvent[K] // of the call in hand; one for all, so that none is allocated
 
 	cur  *tracked[K] // whose packet or end is in hand
@@ -42,6 +43,7 @@ func newWorker[K comparable](opt Options[K], refresh func(*tracked[K])) *worker[
 		w.hashed = newHashing(opt.Reassembly, w.shared.Memory())
 	}
 	w.sum.Messages = map[string]uint64{}
+	w.tell = newTelemetry(opt.Metrics, opt.Logger, opt.TraceMessages)
 	w.parserDriver = parserDriver{chooser: newChooser(opt.Protocols), poison: w.onPoison}
 	w.ctx.OnMessage = w.onMessage
 	w.frags.init(w)
@@ -245,6 +247,7 @@ func (w *worker[K]) obeyDatagram(u *udpSession, side flow.Side) {
 // onMessage takes what a parser emits.
 func (w *worker[K]) onMessage(side flow.Side, ts flow.Timestamp, m parsers.Message) {
 	w.sum.Messages[m.Parser()]++
+	w.tell.message(side, m)
 	w.event = SessionEvent[K]{Kind: Message, Time: ts, Side: side, Message: m}
 	w.send()
 }
@@ -254,6 +257,7 @@ func (w *worker[K]) onPoison(p *parsers.Protocol, side flow.Side, reason string)
 	if reason == reasonGap {
 		return
 	}
+	w.tell.poisoned(p.Name)
 	w.odd.add(&flow.Anomaly{Kind: flow.AnomalyParseError, Side: side, Reason: reason, Parser: p.Name})
 	if w.opt.PoisonEndsFlow && !w.sess.closed {
 		w.table.CloseFlow(w.cur, flow.EndParseError)
@@ -285,6 +289,7 @@ func (w *worker[K]) flushAnomalies() {
 
 func (w *worker[K]) anomaly(a *flow.Anomaly) {
 	w.sum.Anomalies[a.Kind]++
+	w.tell.anomaly(a.Kind)
 	if w.opt.Anomalies {
 		w.event = SessionEvent[K]{Kind: Anomaly, Anomaly: a}
 		w.send()
