@@ -46,8 +46,9 @@ type Options[K comparable] struct {
 	TraceMessages bool             // a line for each message too, at LevelMessage
 }
 
-func (o *Options[K]) tracker(handler func(*tracker.Flow[K, *session], *flow.Event[K])) tracker.Options[K, *session] {
-	return tracker.Options[K, *session]{
+// trackerOptions are o's for a table with S as state.
+func trackerOptions[K comparable, S any](o *Options[K], handler func(*tracker.Flow[K, S], *flow.Event[K])) tracker.Options[K, S] {
+	return tracker.Options[K, S]{
 		IdleTCP: o.IdleTCP, IdleUDP: o.IdleUDP, IdleOther: o.IdleOther, IdleHandshake: o.IdleHandshake,
 		IdlePorts: o.IdlePorts, IdleFunc: o.IdleFunc, ClosedLinger: o.ClosedLinger,
 		ActiveTimeout: o.ActiveTimeout, MaxFlows: o.MaxFlows, Monotonic: o.Monotonic, Seed: o.Seed,

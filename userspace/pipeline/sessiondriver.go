@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"iter"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
@@ -106,6 +107,14 @@ func (d *SessionDriver[K]) Summary() flow.Summary { return d.w.sum }
 
 // Dedup returns what drops second copies of frames, nil if nothing does.
 func (d *SessionDriver[K]) Dedup() *packet.Dedup { return d.dedup }
+
+// Events carries the frames of src through the driver and returns what comes of them,
+// then finishes it. An error of the source or the context comes last, with a nil event.
+// What an event points to is valid until the loop goes on; leaving the loop leaves
+// the driver as it is. A handler of the driver's options is called too, before.
+func (d *SessionDriver[K]) Events(ctx context.Context, src Source) iter.Seq2[*SessionEvent[K], error] {
+	return events(ctx, src, d, &d.w.opt.Handler)
+}
 
 // EmitsAnomalies reports whether Anomaly events are handed out.
 func (d *SessionDriver[K]) EmitsAnomalies() bool { return d.w.opt.Anomalies }

@@ -47,7 +47,7 @@ func newWorker[K comparable](opt Options[K], refresh func(*tracked[K])) *worker[
 	w.parserDriver = parserDriver{chooser: newChooser(opt.Protocols), poison: w.onPoison}
 	w.ctx.OnMessage = w.onMessage
 	w.frags.init(w)
-	to := opt.tracker(w.onTable)
+	to := trackerOptions(&opt, w.onTable)
 	to.Refresh = refresh
 	w.table = tracker.New(to, func(K) *session { return &session{} })
 	return w
