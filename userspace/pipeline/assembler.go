@@ -41,15 +41,11 @@ type assembly struct {
 	Assembler // nil: none
 	peer      peerTaker
 	poison    poisoner
-	custom    bool
-	asked     bool // there is one, or none is wanted
+	custom    bool // not a reassembly.Buffer
 }
 
 func newAssembly(a Assembler, report func(*flow.Anomaly)) assembly {
-	if a == nil {
-		return assembly{asked: true}
-	}
-	y := assembly{Assembler: a, asked: true}
+	y := assembly{Assembler: a}
 	y.peer, _ = a.(peerTaker)
 	y.poison, _ = a.(poisoner)
 	if b, ok := a.(*reassembly.Buffer); ok {
@@ -95,7 +91,3 @@ type earlyHeader struct {
 // maxEarly is how many of them are kept: four initial sequence numbers a side, as
 // many as reassembly tells apart.
 const maxEarly = 8
-
-func (h *earlyHeader) segment() flow.Segment {
-	return flow.Segment{TCPHeader: h.TCPHeader, Time: h.time}
-}

@@ -34,9 +34,18 @@ type FlowState[S any] struct {
 	// User is the caller's, made by FlowOptions.NewState.
 	User S
 
-	side   [2]assembly
-	early  []earlyHeader // before payload
 	closed bool          // the assemblers were told of the end
+	asked  [2]bool       // the side has an assembler, or none is wanted
+	sides  *[2]assembly  // nil while there is none
+	early  []earlyHeader // SYN and FIN before payload
+}
+
+// side returns the assembler of a side, or nil.
+func (s *FlowState[S]) side(side flow.Side) *assembly {
+	if s.sides == nil || s.sides[side&1].Assembler == nil {
+		return nil
+	}
+	return &s.sides[side&1]
 }
 
 // A FlowDriver turns frames into the events of flows, and holds the ordered bytes of
@@ -243,7 +252,9 @@ func (d *FlowDriver[K, S]) State(key K) *S {
 // if it has none, as before its first payload.
 func (d *FlowDriver[K, S]) Reassembler(key K, side flow.Side) Assembler {
 	if s := d.find(key); s != nil {
-		return s.side[side&1].Assembler
+		if a := s.side(side); a != nil {
+			return a.Assembler
+		}
 	}
 	return nil
 }
@@ -252,7 +263,9 @@ func (d *FlowDriver[K, S]) Reassembler(key K, side flow.Side) Assembler {
 // it. They are the caller's from then on.
 func (d *FlowDriver[K, S]) Drain(key K, side flow.Side) []byte {
 	if s := d.find(key); s != nil {
-		return s.side[side&1].take()
+		if a := s.side(side); a != nil {
+			return a.take()
+		}
 	}
 	return nil
 }

@@ -13,14 +13,22 @@ func (d *FlowDriver[K, S]) segment(f *tracker.Flow[K, FlowState[S]], dir flow.Di
 		return
 	}
 	side := f.Side(dir)
-	own, other := &s.side[side], &s.side[side.Other()]
-	if !own.asked {
+	if !s.asked[side] {
 		if seg.Len > 0 {
 			d.assemble(f, side)
 		} else {
 			d.noteEarly(s, dir, seg)
 		}
 	}
+	if s.sides != nil {
+		d.show(f, side, seg)
+	}
+	d.closeIfOver(f)
+}
+
+// show shows a segment to the assemblers of both sides.
+func (d *FlowDriver[K, S]) show(f *tracker.Flow[K, FlowState[S]], side flow.Side, seg *flow.Segment) {
+	own, other := &f.State.sides[side], &f.State.sides[side.Other()]
 	d.feeding = f
 	if own.Assembler != nil {
 		d.feed(own, side, seg)
@@ -32,7 +40,6 @@ func (d *FlowDriver[K, S]) segment(f *tracker.Flow[K, FlowState[S]], dir flow.Di
 	if own.poisoned() || other.poisoned() {
 		d.table.CloseFlow(f, flow.EndBufferOverflow)
 	}
-	d.closeIfOver(f)
 }
 
 // feed gives a segment to the assembler of its side.
@@ -57,22 +64,32 @@ func (d *FlowDriver[K, S]) feed(a *assembly, side flow.Side, seg *flow.Segment) 
 func (d *FlowDriver[K, S]) assemble(f *tracker.Flow[K, FlowState[S]], side flow.Side) {
 	f.FixSides()
 	s := &f.State
-	a := &s.side[side]
-	*a = newAssembly(d.opt.NewAssembler(f.Key, side), d.report)
-	if a.Assembler != nil {
-		d.feeding = f
-		for i := range s.early {
-			seg := s.early[i].segment()
-			if f.Side(s.early[i].dir) == side {
-				a.Segment(&seg)
-			} else if a.peer != nil {
-				a.peer.Peer(&seg)
-			}
+	s.asked[side] = true
+	if a := d.opt.NewAssembler(f.Key, side); a != nil {
+		if s.sides == nil {
+			s.sides = new([2]assembly)
 		}
+		s.sides[side] = newAssembly(a, d.report)
+		d.catchUp(f, side)
 	}
-	if s.side[side.Other()].asked {
+	if s.asked[side.Other()] {
 		d.dropEarly(s)
 	}
+}
+
+// catchUp shows a new assembler what came before it.
+func (d *FlowDriver[K, S]) catchUp(f *tracker.Flow[K, FlowState[S]], side flow.Side) {
+	a := &f.State.sides[side]
+	d.feeding = f
+	for _, h := range f.State.early {
+		seg := flow.Segment{TCPHeader: h.TCPHeader, Time: h.time}
+		if f.Side(h.dir) == side {
+			a.Segment(&seg)
+		} else if a.peer != nil {
+			a.peer.Peer(&seg)
+		}
+	}
+	d.feeding = nil
 }
 
 // noteEarly keeps a SYN or FIN for the assembler that does not exist yet.
@@ -114,9 +131,9 @@ func (d *FlowDriver[K, S]) closeStreams(f *tracker.Flow[K, FlowState[S]], reason
 	}
 	s.closed = true
 	d.feeding = f
-	for side := range s.side {
-		switch a := &s.side[side]; {
-		case a.Assembler == nil:
+	for side := range flow.Side(2) {
+		switch a := s.side(side); {
+		case a == nil:
 		case orderly(reason):
 			a.Fin()
 		default:
@@ -201,8 +218,10 @@ func (d *FlowDriver[K, S]) tracked(st *flow.Stats) {
 
 // release gives back what the assemblers of a flow hold.
 func (d *FlowDriver[K, S]) release(s *FlowState[S]) {
-	for side := range s.side {
-		s.side[side].release()
+	for side := range flow.Side(2) {
+		if a := s.side(side); a != nil {
+			a.release()
+		}
 	}
 	d.dropEarly(s)
 }
@@ -210,12 +229,13 @@ func (d *FlowDriver[K, S]) release(s *FlowState[S]) {
 // diagnose adds the counters of the streams to those of the table. Classes of segments
 // are the assembler's to tell, where there is one.
 func (s *FlowState[S]) diagnose(st *flow.Stats) {
-	for side := range s.side {
-		if s.side[side].Assembler == nil {
+	for side := range flow.Side(2) {
+		a := s.side(side)
+		if a == nil {
 			continue
 		}
 		st.Side[side].Keepalives, st.Side[side].ZeroWindowProbes = 0, 0
-		stream := s.side[side].Diagnostics()
+		stream := a.Diagnostics()
 		st.Side[side].Add(&stream)
 	}
 }

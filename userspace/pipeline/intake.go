@@ -114,8 +114,10 @@ func (n *intake[K]) fill(in *tracker.Input[K], frame []byte) {
 		in.Ports = [2]uint16{p.DstPort, p.SrcPort}
 	}
 	if n.x.Sessions && p.HasTCP && !p.IsFragment() {
-		n.seg = p.Segment(frame)
-		in.Seg = &n.seg
+		s := &n.seg
+		s.TCPHeader, s.Time, s.Len, s.Data = p.TCP, p.Time, p.PayloadLen, p.Payload(frame)
+		s.Capture = p.PayloadCap < p.PayloadLen
+		in.Seg = s
 	}
 }
 
