@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"userspace/parsers":    {"userspace/flow", "userspace/parsers"},
 	"userspace/source":     {"userspace/flow"},
 	"userspace/xdp":        {"userspace/flow", "gen"},
-	"userspace/pipeline":   {"userspace/flow", "userspace/packet", "userspace/tracker", "userspace/reassembly", "userspace/parsers"},
+	"userspace/pipeline":   {"userspace/flow", "userspace/packet", "userspace/tracker", "userspace/reassembly", "userspace/parsers", "userspace/metrics"},
 	"userspace/export":     {"userspace/flow", "userspace/parsers"},
 	"userspace/metrics":    {"userspace/flow"},
 	"userspace/engine":     {"userspace/flow", "userspace/packet", "userspace/pipeline", "userspace/source", "userspace/xdp"},
