@@ -12,6 +12,10 @@ const (
 	probeTotalLimit = 512
 )
 
+// maxJoins is how many segments of a stream that was joined in the middle are probed
+// before it is taken for one that no parser knows.
+const maxJoins = 16
+
 // maxProtocols is how many protocols a driver can choose among: one bit each.
 const maxProtocols = 64
 
@@ -63,16 +67,31 @@ type app struct {
 	began [2]bool   // candidates are set
 	cand  [2]uint64 // protocols that may still be it, by side
 	deaf  [2]bool   // the side is not of the chosen protocol: do not feed it
+	met   [2]bool   // meet was called
+	late  [2]bool   // the side was joined in the middle; see meet
+	joins [2]uint8  // segments of it that may still be probed
 	fin   [2]bool   // the side ended while probing
 	order flow.Side // the side whose bytes were held first
 	held  [2][]byte // first bytes, while probing
+}
+
+// meet is told once, before the first bytes of a side, whether its stream was seen from
+// the start. One that was joined in the middle may begin with the rest of a message:
+// it is probed at each segment until one begins a message.
+func (a *app) meet(side flow.Side, fromStart bool) {
+	a.met[side] = true
+	if fromStart {
+		return
+	}
+	a.late[side], a.joins[side] = true, maxJoins
+	a.deaf[side] = a.phase == parsing
 }
 
 // feed takes the next bytes of a side.
 func (a *app) feed(w *parserDriver, side flow.Side, b []byte) {
 	switch a.phase {
 	case parsing:
-		if !a.deaf[side] {
+		if !a.deaf[side] || a.joinParser(side, b) {
 			a.parse(w, side, b)
 		}
 	case probing:
@@ -80,14 +99,24 @@ func (a *app) feed(w *parserDriver, side flow.Side, b []byte) {
 	}
 }
 
+// joinParser reports whether a message of the protocol in charge begins with b, on a
+// side that was joined in the middle.
+func (a *app) joinParser(side flow.Side, b []byte) bool {
+	if !a.late[side] {
+		return false
+	}
+	a.deaf[side] = a.proto.Probe(side, b) != parsers.Yes
+	return !a.deaf[side]
+}
+
 // probe asks the candidates about the first bytes of a side. The bytes are held
 // until one says yes.
 func (a *app) probe(w *parserDriver, side flow.Side, b []byte) {
-	if a.began[side] && a.cand[side] == 0 {
-		return
-	}
-	if !a.began[side] {
+	if !a.began[side] || a.cand[side] == 0 && a.rejoin(side) {
 		a.began[side], a.cand[side] = true, w.chooser.all
+	}
+	if a.cand[side] == 0 {
+		return
 	}
 	first := b
 	if len(a.held[side]) > 0 {
@@ -101,12 +130,25 @@ func (a *app) probe(w *parserDriver, side flow.Side, b []byte) {
 	full := len(first) >= probeSideLimit || len(first)+len(a.held[side.Other()]) >= probeTotalLimit
 	if full || a.cand[side] == 0 {
 		a.cand[side], a.held[side] = 0, nil
+		if len(first) > len(b) && a.joins[side] > 0 {
+			a.probe(w, side, b) // without what came before it
+			return
+		}
 		a.giveUp()
 		return
 	}
 	if len(a.held[side]) == 0 {
 		a.hold(side, b)
 	}
+}
+
+// rejoin reports whether a side that nobody knew may be probed anew.
+func (a *app) rejoin(side flow.Side) bool {
+	if a.joins[side] == 0 {
+		return false
+	}
+	a.joins[side]--
+	return true
 }
 
 func (a *app) hold(side flow.Side, b []byte) {
@@ -137,7 +179,7 @@ func (a *app) ask(w *parserDriver, side flow.Side, b []byte) *parsers.Protocol {
 
 // giveUp stops when both sides are known to be of no protocol.
 func (a *app) giveUp() {
-	if a.began[0] && a.began[1] && a.cand[0] == 0 && a.cand[1] == 0 {
+	if a.began[0] && a.began[1] && a.cand[0] == 0 && a.cand[1] == 0 && a.joins[0] == 0 && a.joins[1] == 0 {
 		a.stop()
 	}
 }
@@ -147,7 +189,7 @@ func (a *app) giveUp() {
 // there is of them.
 func (a *app) choose(w *parserDriver, p *parsers.Protocol, side flow.Side, last []byte) {
 	other := side.Other()
-	a.deaf[other] = a.began[other] && a.cand[other] == 0
+	a.deaf[other] = a.late[other] || a.began[other] && a.cand[other] == 0
 	a.phase, a.proto, a.parser = parsing, p, p.NewSession(w.ctx.Key)
 	if a.first == nil || a.first.Name == "" {
 		a.first = p
@@ -262,6 +304,9 @@ func (a *app) swap() {
 	a.began[0], a.began[1] = a.began[1], a.began[0]
 	a.cand[0], a.cand[1] = a.cand[1], a.cand[0]
 	a.deaf[0], a.deaf[1] = a.deaf[1], a.deaf[0]
+	a.met[0], a.met[1] = a.met[1], a.met[0]
+	a.late[0], a.late[1] = a.late[1], a.late[0]
+	a.joins[0], a.joins[1] = a.joins[1], a.joins[0]
 	a.fin[0], a.fin[1] = a.fin[1], a.fin[0]
 	a.held[0], a.held[1] = a.held[1], a.held[0]
 	a.order = a.order.Other()

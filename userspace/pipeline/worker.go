@@ -144,6 +144,9 @@ func (w *worker[K]) choosePolicies(t *tcpSession) {
 // Data implements reassembly.Sink.
 func (w *worker[K]) Data(side flow.Side, b []byte) {
 	t := w.sess.tcp
+	if !t.app.met[side] {
+		t.app.meet(side, t.asm.FromStart(side))
+	}
 	t.app.feed(&w.parserDriver, side, b)
 	if t.app.phase == parsing {
 		w.cur.FixSides()

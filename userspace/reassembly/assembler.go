@@ -259,6 +259,9 @@ func (a *Assembler) Overflowed() bool { return a.state&overflowed != 0 }
 // Ended reports whether the stream of side is over.
 func (a *Assembler) Ended(side flow.Side) bool { return a.stream[side&1].has(ended) }
 
+// FromStart reports whether the stream of side was seen from its SYN on.
+func (a *Assembler) FromStart(side flow.Side) bool { return a.stream[side&1].has(synSeen) }
+
 // Swap exchanges the sides, for a flow whose initiator turned out to be the other
 // end. Call it before anything was delivered.
 func (a *Assembler) Swap() { a.stream[0], a.stream[1] = a.stream[1], a.stream[0] }
