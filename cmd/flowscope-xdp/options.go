@@ -13,6 +13,7 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/dns"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/http1"
+	"github.com/flowscope/flowscope-xdp/userspace/parsers/socks"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/tls"
 	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
@@ -157,6 +158,7 @@ func (f *flags) setParsers(o *pipeline.Options[flow.Key]) error {
 		}
 		o.Protocols = append(o.Protocols, p...)
 	}
+	o.Protocols = append(o.Protocols, socks.Protocol())
 	return nil
 }
 
