@@ -86,6 +86,17 @@ func (s *scores) add(theme, column string, n score) {
 	c.differ += n.differ
 }
 
+// verdict is the score of one comparison; reason is that of a listed difference.
+func verdict(agree bool, reason string) score {
+	switch {
+	case agree:
+		return score{agree: 1}
+	case reason != "":
+		return score{listed: 1}
+	}
+	return score{differ: 1}
+}
+
 // totals adds up the themes.
 func (s *scores) totals() map[string]score {
 	total := map[string]score{}

@@ -12,6 +12,8 @@ import (
 // A talker is who sends a stream and who receives it.
 type talker struct{ src, dst netip.AddrPort }
 
+func (k talker) String() string { return fmt.Sprintf("%v → %v", k.src, k.dst) }
+
 // A stream is the bytes of one direction of a TCP flow.
 type stream struct {
 	start, end time.Time // of the flow
@@ -31,7 +33,7 @@ func streamsOf(t *testing.T, l []line) map[talker][]stream {
 		if f["proto"] != "tcp" {
 			continue
 		}
-		for side, other := range map[string]string{"initiator": "responder", "responder": "initiator"} {
+		for side, other := range otherSide {
 			m, _ := f[side].(map[string]any)
 			sum, _ := m["stream_sha256"].(string)
 			k := talker{endpointOf(f, side), endpointOf(f, other)}
