@@ -83,7 +83,7 @@ _Static_assert(sizeof(struct fs_replay_meta) == 24, "fs_replay_meta has holes");
  * line of a place goes from the lower endpoint to the higher one (flow.Forward),
  * the second one back.
  */
-#define FS_BUCKET	8	/* places looked at together */
+#define FS_BUCKET	16	/* places looked at together */
 
 enum fs_slot {
 	FS_SLOT_IPV6	= 0x80000000,	/* the number is one of flows6 */
@@ -307,8 +307,8 @@ struct fs_tally {
 
 /* ---- Records in the rings ---- */
 
-/* What a record is about. Its header is followed by struct fs_start with the bit
- * FS_RECORD_START, then by struct fs_fragment if it is about a fragment, then by cap_len
+/* What a record is about. With the bit FS_RECORD_START its header is followed by struct
+ * fs_start and struct fs_fragment, of a fragment by the latter alone; then come cap_len
  * bytes of payload.
  */
 enum fs_kind {

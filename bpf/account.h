@@ -81,30 +81,24 @@ static __always_inline void note(struct fs_lines *l, const struct fs_packet *p, 
 		__sync_fetch_and_or(fs_line_word(own), p->tcp_flags);
 }
 
-/* next_word is the state word after p. Global functions are looked at once by the
- * verifier, and trust no pointer.
+/* step takes a flow to its next state word and returns it. changed: it was another one
+ * before.
  */
-__noinline __u64 next_word(__u64 word, const struct fs_packet *p, const struct fs_spot *at)
+static __always_inline __u64 step(struct fs_cold *cold, struct fs_lines *l, const struct fs_packet *p,
+				  __u32 dir, bool *changed)
 {
-	struct fs_cold *cold;
-	struct fs_lines l;
-
-	if (!p || !at || !fs_lines_of(at, &l))
-		return word;
-	cold = fs_cold_of(at->slot);
-	return cold ? fs_tcp_next(word, l.own, l.peer, cold, p, at->dir & 1) : word;
-}
-
-/* step takes a flow to its next state. changed: the word was another before. */
-static __always_inline __u64 step(struct fs_cold *cold, const struct fs_packet *p,
-				  const struct fs_spot *at, bool *changed)
-{
+	const struct fs_cold_side *peer = &cold->dir[~dir & 1];
+	struct fs_ends ends = {
+		.own_next = l->own->next_seq,
+		.peer_next = l->peer->next_seq,
+		.peer_isn = peer->isn,
+	};
 	__u64 word = FS_READ(cold->tcp), next = word, found;
 	__u32 i;
 
 	*changed = false;
 	for (i = 0; i < FS_STEP_TRIES; i++) {
-		next = next_word(word, p, at);
+		next = fs_tcp_next(word, &ends, peer->first, p, dir & 1);
 		if (next == word)
 			break;
 		found = __sync_val_compare_and_swap(&cold->tcp, word, next);
@@ -136,21 +130,25 @@ static __always_inline void settle_lines(struct fs_lines *l, const struct fs_pac
 }
 
 /* unsettled takes a segment through the state machine. It returns whether user space
- * must hear of it: when anything is new, and of everything once the end has begun.
+ * must hear of it: when anything is new, and of everything once the end has begun. It
+ * is a global function, which the verifier looks at once.
  */
-static __always_inline bool unsettled(struct fs_lines *l, const struct fs_packet *p,
-				      const struct fs_spot *at)
+__noinline int unsettled(const struct fs_packet *p, const struct fs_spot *at)
 {
-	struct fs_cold *cold = fs_cold_of(at->slot);
+	struct fs_cold *cold;
+	struct fs_lines l;
 	bool changed;
 	__u64 word;
 
+	if (!p || !at || !fs_lines_of(at, &l))
+		return true;
+	cold = fs_cold_of(at->slot);
 	if (!cold)
 		return true;
 	if (p->tcp_flags & FS_SYN && !(cold->tcp & fs_bit(FS_TCP_SYN, at->dir)))
 		cold->dir[at->dir & 1].isn = p->seq;
-	word = step(cold, p, at, &changed);
-	settle_lines(l, p, word, at->dir);
+	word = step(cold, &l, p, at->dir, &changed);
+	settle_lines(&l, p, word, at->dir);
 	return changed || (word & FS_TCP_STATE) > FS_ESTABLISHED;
 }
 
@@ -164,7 +162,7 @@ static __always_inline enum fs_odd follow(struct fs_lines *l, const struct fs_pa
 
 	if (p->bits & FS_PKT_TCP) {
 		odd |= fs_measure(l, p, at);
-		if ((edges || !(FS_READ(l->own->control) & FS_CTL_SETTLED)) && unsettled(l, p, at))
+		if ((edges || !(FS_READ(l->own->control) & FS_CTL_SETTLED)) && unsettled(p, at))
 			odd |= FS_ODD_NOTABLE;
 	}
 	return odd;

@@ -16,16 +16,15 @@
 #include "options.h"
 #include "table.h"
 
-/* Sizes with the kernel's 8 bytes are multiples of a cache line. The third but last holds
- * a full Ethernet frame.
+/* Sizes with the kernel's 8 bytes are multiples of a cache line. FS_SIZE_FRAME holds a
+ * full Ethernet frame; FS_SIZE_LARGE is for kernels that cannot copy in blocks.
  */
 #define FS_RING_HEADER	8
 #define FS_SIZE_SMALL	(256 - FS_RING_HEADER)
-#define FS_SIZE_MEDIUM	(768 - FS_RING_HEADER)
 #define FS_SIZE_FRAME	(1536 - FS_RING_HEADER)
 #define FS_SIZE_LARGE	(4096 - FS_RING_HEADER)
 
-/* Payload beyond FS_SIZE_LARGE is copied in blocks. */
+/* Payload that does not fit FS_SIZE_FRAME is copied in blocks. */
 #define FS_BLOCK	4096
 #define FS_BLOCKS	16
 
@@ -224,19 +223,18 @@ static __always_inline void fragment_write(const struct fs_out *o, void *to)
 /* What lies between header and payload, as a constant, so that sizes are known. */
 enum fs_between {
 	FS_BETWEEN_NOTHING	= 0,
-	FS_BETWEEN_START	= sizeof(struct fs_start),
 	FS_BETWEEN_FRAGMENT	= sizeof(struct fs_fragment),
-	FS_BETWEEN_BOTH		= sizeof(struct fs_start) + sizeof(struct fs_fragment),
+	FS_BETWEEN_START	= sizeof(struct fs_start) + sizeof(struct fs_fragment),
 };
 
 static __always_inline void between_write(const struct fs_out *o, void *to, enum fs_between between)
 {
-	if (between == FS_BETWEEN_START || between == FS_BETWEEN_BOTH)
-		start_write(o, to);
 	if (between == FS_BETWEEN_FRAGMENT)
 		fragment_write(o, to);
-	if (between == FS_BETWEEN_BOTH)
-		fragment_write(o, to + FS_BETWEEN_START);
+	if (between == FS_BETWEEN_START) {
+		start_write(o, to);
+		fragment_write(o, to + sizeof(struct fs_start));
+	}
 }
 
 /* put sends a record of size bytes, with n bytes from the frame's offset off. */
@@ -313,11 +311,9 @@ static __always_inline bool put_payload(const struct fs_out *o, __u32 off, __u32
 		return put(o, 0, 0, between, before);
 	if (!between && n <= FS_SIZE_SMALL - before)
 		return put(o, off, n, between, FS_SIZE_SMALL);
-	if (!between && n <= FS_SIZE_MEDIUM - before)
-		return put(o, off, n, between, FS_SIZE_MEDIUM);
 	if (n <= FS_SIZE_FRAME - before)
 		return put(o, off, n, between, FS_SIZE_FRAME);
-	if (n > FS_SIZE_LARGE - before && has_dynptr())
+	if (has_dynptr())
 		return put_blocks(o, off, n, between);
 	if (n > FS_SIZE_LARGE - before)
 		n = o->head->cap_len = FS_SIZE_LARGE - before;
@@ -384,8 +380,6 @@ static __always_inline void fs_emit_fragment(const struct fs_out *o, bool wanted
  */
 static __always_inline bool fs_emit_first(const struct fs_out *o, bool wanted)
 {
-	if (o->p->bits & FS_PKT_FRAG)
-		return emit(o, wanted, FS_RECORD_START, FS_BETWEEN_BOTH);
 	return emit(o, wanted, FS_RECORD_START, FS_BETWEEN_START);
 }
 

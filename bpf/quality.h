@@ -216,6 +216,38 @@ static __always_inline void raise(struct fs_lines *l, const struct fs_packet *p,
 		own->next_seq = end;
 }
 
+/* What there is to do about a segment besides its line. */
+enum fs_work {
+	FS_WORK_WINDOW	= 1 << 0,
+	FS_WORK_RTT	= 1 << 1,
+	FS_WORK_ACK	= 1 << 2,
+	FS_WORK_RESENT	= 1 << 3,
+	FS_WORK_ARM	= 1 << 4,
+};
+
+/* measure_more does the work, and returns enum fs_odd. It is a global function, which the
+ * verifier looks at once. end: of the segment, with SYN and FIN.
+ */
+__noinline __u32 measure_more(const struct fs_packet *p, struct fs_spot *at, __u32 work, __u32 end)
+{
+	struct fs_lines l;
+	__u32 odd = 0;
+
+	if (!p || !at || !fs_lines_of(at, &l))
+		return 0;
+	if (work & FS_WORK_WINDOW)
+		odd |= zero_window(&l, p, at);
+	if (work & FS_WORK_RTT)
+		odd |= take_rtt(&l, p, at);
+	if (work & FS_WORK_ACK)
+		odd |= pure_ack(&l, p, at);
+	if (work & FS_WORK_RESENT)
+		odd |= resent(&l, p, at, end);
+	if (work & FS_WORK_ARM)
+		arm(&l, p, at, p->seq + p->payload_len);
+	return odd;
+}
+
 /* fs_measure looks at one segment, before its flags join those of the line. */
 static __always_inline enum fs_odd fs_measure(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at)
 {
@@ -223,23 +255,26 @@ static __always_inline enum fs_odd fs_measure(struct fs_lines *l, const struct f
 	__u8 control = FS_READ(own->control);
 	__u32 end = p->seq + p->payload_len + !!(p->tcp_flags & FS_SYN) + !!(p->tcp_flags & FS_FIN);
 	enum fs_odd odd = 0;
+	__u32 work = 0;
 	__u8 pace;
 
 	if (p->tcp_flags & FS_RST)
 		return 0;
 	if (!p->window || control & FS_CTL_ZERO)
-		odd |= zero_window(l, p, at);
-	pace = pace_now(l, p, at);
+		work |= FS_WORK_WINDOW;
 	if (p->tcp_flags & FS_ACK && control & FS_CTL_TIMED)
-		odd |= take_rtt(l, p, at);
+		work |= FS_WORK_RTT;
+	pace = pace_now(l, p, at);
 	if (!p->payload_len) {
 		if ((p->tcp_flags & (FS_SYN | FS_FIN | FS_ACK)) == FS_ACK)
-			odd |= pure_ack(l, p, at);
+			work |= FS_WORK_ACK;
 	} else if (!at->first && fs_before(p->seq, own->next_seq)) {
-		odd |= resent(l, p, at, end);
+		work |= FS_WORK_RESENT;
 	} else if (pace == FS_PACE_LOOK && !(p->tcp_flags & FS_SYN) && !(own->tcp_flags & FS_FIN)) {
-		arm(l, p, at, p->seq + p->payload_len);
+		work |= FS_WORK_ARM;
 	}
+	if (work)
+		odd = measure_more(p, at, work, end);
 	raise(l, p, at, end);
 	return odd;
 }

@@ -228,6 +228,90 @@ static __always_inline bool claim(__u64 *a, __u64 *b, __u32 slot, const struct f
 	return true;
 }
 
+/* search looks for the flow in one bucket, from the place on that the hash says. A place
+ * given up is passed over.
+ */
+static __always_inline bool search(const struct fs_key *k, __u32 index, __u32 *slot, bool six)
+{
+	void *bucket = bucket_at(index, six);
+	__u64 *line;
+	__u32 i, n;
+
+	if (!bucket)
+		return false;
+	for (i = 0; i < FS_BUCKET; i++) {
+		n = (k->hash + i) & (FS_BUCKET - 1);
+		line = line_at(bucket, n, k->dir, six);
+		if (FS_READ(*line) != (k->id | FS_ID_LIVE) || !line_is_of(line, k, six))
+			continue;
+		if (FS_READ(counts_of(line, six)->packets) & FS_DEAD)
+			continue;
+		*slot = index * FS_BUCKET + n;
+		return true;
+	}
+	return false;
+}
+
+/* What is in one bucket besides the flow. */
+struct fs_survey {
+	__u32	taken;	/* places */
+	__u32	free;	/* where the first free one is, from where the hash says, */
+	__u32	frees;	/* if not 0 */
+	__u32	twin;	/* where one is being claimed for this key, or one much like it, */
+	__u32	twins;	/* if not 0 */
+};
+
+/* is_zero is 1 for 0 and else 0, by arithmetic: a branch here would double what the
+ * verifier has to look at with each place.
+ */
+static __always_inline __u32 is_zero(__u64 x)
+{
+	__u64 minus = -x;
+
+	barrier_var(minus);	/* the compiler knows branches that do the same */
+	x = ((x | minus) >> 63) ^ 1;
+	barrier_var(x);
+	return x;
+}
+
+static __always_inline __u32 either(__u32 yes, __u32 a, __u32 b)
+{
+	return (a & -yes) | (b & (yes - 1));
+}
+
+static __always_inline void survey(const struct fs_key *k, __u32 index, struct fs_survey *s, bool six)
+{
+	void *bucket = bucket_at(index, six);
+	__u32 i, n, free, twin;
+	__u64 id;
+
+	__builtin_memset(s, 0, sizeof(*s));
+	if (!bucket)
+		return;
+	for (i = 0; i < FS_BUCKET; i++) {
+		n = (k->hash - 1 - i) & (FS_BUCKET - 1);	/* backwards: the first one stays */
+		id = FS_READ(*line_at(bucket, n, 0, six));
+		free = is_zero(id);
+		twin = is_zero(id ^ (k->id | FS_ID_BUSY));
+		s->taken += free ^ 1;
+		s->free = either(free, n, s->free);
+		s->frees |= free;
+		s->twin = either(twin, n, s->twin);
+		s->twins |= twin;
+	}
+}
+
+/* prefer_second says which of a flow's buckets a new one goes to: the first, where it is
+ * found soonest, unless that is more than half full and the second one less so. This
+ * fills the table to nine tenths before flows find no place.
+ */
+static __always_inline bool prefer_second(const struct fs_survey *first, const struct fs_survey *second)
+{
+	if (!first->frees)
+		return true;
+	return first->taken > FS_BUCKET / 2 && second->taken < first->taken;
+}
+
 /* wait_twin waits until the claim of a place, whose first line is a, is over. */
 static __always_inline void wait_twin(const __u64 *a, const struct fs_key *k)
 {
@@ -238,116 +322,114 @@ static __always_inline void wait_twin(const __u64 *a, const struct fs_key *k)
 			break;
 }
 
-/* What a look into a bucket found, best last. */
-enum fs_found {
-	FS_FOUND_NOTHING,
-	FS_FOUND_FREE,
-	FS_FOUND_TWIN,	/* being claimed for this key, or one much like it */
-	FS_FOUND_FLOW,
-};
-
-/* look goes round a bucket from the place that the hash says. A place given up is passed
- * over. The line of direction 1 may seem free while its place is not.
+/* choose sets slot to where a flow that has no place may get one, and twin to whether
+ * somebody is at it already. It is false when all its places are taken.
  */
-static __always_inline enum fs_found look(void *bucket, const struct fs_key *k, __u32 *at, bool six)
+static __always_inline bool choose(const struct fs_key *k, __u32 *slot, bool *twin, bool six)
 {
-	enum fs_found found = FS_FOUND_NOTHING;
-	__u32 i, n;
-	__u64 *line, id;
+	__u32 buckets = six ? fs_buckets6 : fs_buckets4;
+	__u32 first = fs_bucket_of(k, 0, buckets), second = fs_bucket_of(k, 1, buckets);
+	struct fs_survey a, b;
 
-	for (i = 0; i < FS_BUCKET; i++) {
-		n = (k->hash + i) & (FS_BUCKET - 1);
-		line = line_at(bucket, n, k->dir, six);
-		id = FS_READ(*line);
-		if (id == (k->id | FS_ID_LIVE) && line_is_of(line, k, six) &&
-		    !(FS_READ(counts_of(line, six)->packets) & FS_DEAD)) {
-			*at = n;
-			return FS_FOUND_FLOW;
-		}
-		if (id == (k->id | FS_ID_BUSY)) {
-			*at = n;
-			found = FS_FOUND_TWIN;
-		} else if (!id && found == FS_FOUND_NOTHING && !FS_READ(*line_at(bucket, n, 0, six))) {
-			*at = n;
-			found = FS_FOUND_FREE;
-		}
-	}
-	return found;
+	survey(k, first, &a, six);
+	survey(k, second, &b, six);
+	*twin = a.twins | b.twins;
+	if (a.twins)
+		*slot = first * FS_BUCKET + a.twin;
+	else if (b.twins)
+		*slot = second * FS_BUCKET + b.twin;
+	else if (b.frees && prefer_second(&a, &b))
+		*slot = second * FS_BUCKET + b.free;
+	else
+		*slot = first * FS_BUCKET + a.free;
+	return a.frees | b.frees | a.twins | b.twins;
 }
 
-/* look_all goes through all places of a flow; slot: where it is, or could be. */
-static __always_inline enum fs_found look_all(const struct fs_key *k, __u32 *slot, bool six)
+/* take claims a place, or waits for a twin there. */
+static __always_inline bool take(const struct fs_packet *p, const struct fs_key *k, __u32 slot,
+				 struct fs_spot *at, bool twin, bool six)
 {
-	enum fs_found best = FS_FOUND_NOTHING, found;
-	__u32 i, index, at = 0;
-	void *bucket;
-
-	for (i = 0; i < FS_CHOICES; i++) {
-		index = fs_bucket_of(k, i, six ? fs_buckets6 : fs_buckets4);
-		bucket = bucket_at(index, six);
-		if (!bucket)
-			break;
-		found = look(bucket, k, &at, six);
-		if (found > best) {
-			best = found;
-			*slot = index * FS_BUCKET + at;
-		}
-		if (best == FS_FOUND_FLOW)
-			break;
-	}
-	return best;
-}
-
-/* settle makes slot the place of the packet's flow, if it can. */
-static __always_inline bool settle(enum fs_found found, const struct fs_packet *p,
-				   const struct fs_key *k, struct fs_spot *at, bool six)
-{
-	void *bucket = bucket_at(at->slot / FS_BUCKET, six);
-	__u64 *a, *b;
+	void *bucket = bucket_at(slot / FS_BUCKET, six);
+	__u64 *a;
 
 	if (!bucket)
 		return false;
-	a = line_at(bucket, at->slot, 0, six);
-	b = line_at(bucket, at->slot, 1, six);
-	if (six)
-		at->slot |= FS_SLOT_IPV6;
-	if (found == FS_FOUND_FLOW)
-		return true;
-	if (found == FS_FOUND_FREE)
-		at->fresh = claim(a, b, at->slot, p, k, six);
+	a = line_at(bucket, slot, 0, six);
+	at->slot = slot | (six ? FS_SLOT_IPV6 : 0);
+	at->fresh = !twin && claim(a, line_at(bucket, slot, 1, six), at->slot, p, k, six);
 	if (!at->fresh)
 		wait_twin(a, k);
 	return at->fresh;
 }
 
-static __always_inline bool find(const struct fs_packet *p, const struct fs_key *k,
-				 struct fs_spot *at, bool six)
-{
-	enum fs_found found;
-	__u32 i, slot = 0;
+enum fs_open {
+	FS_OPEN_RACED,	/* another CPU was quicker: look again */
+	FS_OPEN_DONE,
+	FS_OPEN_FULL,
+};
 
-	for (i = 0; i < FS_ATTEMPTS; i++) {
-		found = look_all(k, &slot, six);
-		if (found == FS_FOUND_NOTHING)
-			return false;
-		at->slot = slot;
-		if (settle(found, p, k, at, six))
-			return true;
-	}
-	fs_count(FS_COUNT_LOST_RACE, p->segs, p->wire_len);
-	return false;
+/* open claims a place for a flow that has none. */
+static __always_inline enum fs_open open(const struct fs_packet *p, const struct fs_key *k,
+					 struct fs_spot *at, bool six)
+{
+	__u32 slot;
+	bool twin;
+
+	if (!choose(k, &slot, &twin, six))
+		return FS_OPEN_FULL;
+	return take(p, k, slot, at, twin, six) ? FS_OPEN_DONE : FS_OPEN_RACED;
 }
 
-/* find_place looks everywhere. It is a global function so that the verifier looks at it
- * once; hence it trusts no pointer.
+/* seek looks for the flow in all its places. */
+static __always_inline bool seek(const struct fs_key *k, struct fs_spot *at, bool six)
+{
+	__u32 buckets = six ? fs_buckets6 : fs_buckets4;
+
+	if (!search(k, fs_bucket_of(k, 0, buckets), &at->slot, six) &&
+	    !search(k, fs_bucket_of(k, 1, buckets), &at->slot, six))
+		return false;
+	if (six)
+		at->slot |= FS_SLOT_IPV6;
+	return true;
+}
+
+/* Global functions, so that the verifier looks at them once; hence they trust no
+ * pointer. seek_place is false when the flow has no place. open_place returns enum
+ * fs_open.
  */
-__noinline int find_place(const struct fs_packet *p, const struct fs_key *k, struct fs_spot *at)
+__noinline int seek_place(const struct fs_packet *p, const struct fs_key *k, struct fs_spot *at)
 {
 	if (!p || !k || !at)
 		return false;
 	if (p->ip_version == 4)
-		return find(p, k, at, false);
-	return find(p, k, at, true);
+		return seek(k, at, false);
+	return seek(k, at, true);
+}
+
+__noinline int open_place(const struct fs_packet *p, const struct fs_key *k, struct fs_spot *at)
+{
+	if (!p || !k || !at)
+		return FS_OPEN_FULL;
+	if (p->ip_version == 4)
+		return open(p, k, at, false);
+	return open(p, k, at, true);
+}
+
+/* find_place finds the flow, or opens a place for it. */
+static __always_inline bool find_place(const struct fs_packet *p, const struct fs_key *k, struct fs_spot *at)
+{
+	__u32 i;
+	int r;
+
+	for (i = 0; i < FS_ATTEMPTS; i++) {
+		if (seek_place(p, k, at))
+			return true;
+		r = open_place(p, k, at);
+		if (r != FS_OPEN_RACED)
+			return r == FS_OPEN_DONE;
+	}
+	fs_count(FS_COUNT_LOST_RACE, p->segs, p->wire_len);
+	return false;
 }
 
 /* at_home looks at the place that a flow gets if it can. */

@@ -77,8 +77,11 @@ static __always_inline __u32 fs_opening(__u32 state, bool responder, __u8 flags,
 	return state;
 }
 
-/* fs_transition returns the state that follows. It is total. */
-static __always_inline __u32 fs_transition(__u32 state, bool responder, __u8 flags, __u32 facts)
+/* fs_transition returns the state that follows. It is total. Like the other steps on the
+ * way to a new state it is a global function: the verifier looks at each once, not at
+ * every way through all of them.
+ */
+__noinline __u32 fs_transition(__u32 state, bool responder, __u8 flags, __u32 facts)
 {
 	if (fs_terminal(state))
 		return state;
@@ -147,26 +150,34 @@ static __always_inline bool fs_acks_syn(const struct fs_packet *p, __u32 isn, __
 	return !(p->tcp_flags & (FS_SYN | FS_RST)) || !fs_before(max, p->ack);
 }
 
+/* Where both streams stand, from a packet's side. */
+struct fs_ends {
+	__u32	own_next;	/* fs_counts.next_seq */
+	__u32	peer_next;
+	__u32	peer_isn;
+};
+
 /* fs_valid_rst knows a reset at the edge of the stream, one that answers the SYN, and
  * one that is a flow's first packet. Others are for user space to judge.
  */
-static __always_inline bool fs_valid_rst(__u64 word, const struct fs_counts *own,
-					 const struct fs_packet *p, bool dir, __u32 facts)
+static __always_inline bool fs_valid_rst(__u64 word, const struct fs_ends *e, const struct fs_packet *p,
+					 bool dir, __u32 facts)
 {
 	if (!(word & (fs_bit(FS_TCP_SEEN, 0) | fs_bit(FS_TCP_SEEN, 1))))
 		return true;
 	if ((word & FS_TCP_STATE) == FS_SYN_SENT && dir != fs_initiator(word))
 		return facts & FS_ACKS_SYN;
-	return word & fs_bit(FS_TCP_SEEN, dir) && p->seq == own->next_seq;
+	return word & fs_bit(FS_TCP_SEEN, dir) && p->seq == e->own_next;
 }
 
 /* fs_learn notes in the word what p says of its sender. */
-static __always_inline __u64 fs_learn(__u64 word, const struct fs_packet *p, bool dir)
+__noinline __u64 fs_learn(__u64 word, const struct fs_packet *p, bool dir)
 {
-	__u8 flags = p->tcp_flags;
+	__u8 flags;
 
-	if (flags & FS_RST)
+	if (!p || p->tcp_flags & FS_RST)
 		return word;
+	flags = p->tcp_flags;
 	word |= fs_bit(FS_TCP_SEEN, dir);
 	if (flags & FS_ACK || p->payload_len)
 		word |= fs_bit(FS_TCP_SPOKE, dir);
@@ -182,40 +193,38 @@ static __always_inline __u64 fs_learn(__u64 word, const struct fs_packet *p, boo
 	return word;
 }
 
-/* fs_facts judges p; word: before it, learnt: with it. */
-static __always_inline __u32 fs_facts(__u64 word, __u64 learnt, const struct fs_counts *own,
-				      const struct fs_counts *peer, const struct fs_cold *cold,
-				      const struct fs_packet *p, bool dir)
+/* fs_judge returns the facts about p; word: before it, learnt: with it. */
+__noinline __u32 fs_judge(__u64 word, __u64 learnt, const struct fs_ends *e, const struct fs_packet *p, bool dir)
 {
 	__u64 both = fs_bit(FS_TCP_SPOKE, 0) | fs_bit(FS_TCP_SPOKE, 1);
 	__u64 fins = fs_bit(FS_TCP_FIN, 0) | fs_bit(FS_TCP_FIN, 1);
 	bool last = learnt & FS_TCP_LAST_FIN;
 	__u32 facts = 0;
 
+	if (!e || !p)
+		return 0;
 	if ((learnt & both) == both)
 		facts |= FS_BOTH_SPOKE;
-	if (word & fs_bit(FS_TCP_SYN, !dir) && fs_acks_syn(p, cold->dir[!dir & 1].isn, peer->next_seq))
+	if (word & fs_bit(FS_TCP_SYN, !dir) && fs_acks_syn(p, e->peer_isn, e->peer_next))
 		facts |= FS_ACKS_SYN;
 	if ((word ^ learnt) & fins)
 		facts |= FS_FIRST_FIN;
-	if ((learnt & fins) == fins && last != dir && p->tcp_flags & FS_ACK &&
-	    !fs_before(p->ack, peer->next_seq))
+	if ((learnt & fins) == fins && last != dir && p->tcp_flags & FS_ACK && !fs_before(p->ack, e->peer_next))
 		facts |= FS_LAST_FIN_ACKED;
-	if (p->tcp_flags & FS_RST && fs_valid_rst(word, own, p, dir, facts))
+	if (p->tcp_flags & FS_RST && fs_valid_rst(word, e, p, dir, facts))
 		facts |= FS_VALID_RST;
 	return facts;
 }
 
 /* fs_time_handshake notes the times between SYN, SYN+ACK and ACK (RFC 9293 3.5), as long
- * as none was sent twice: first is when each SYN came.
+ * as none was sent twice. peer_first: when the other side's SYN came.
  */
-static __always_inline __u64 fs_time_handshake(__u64 word, __u64 next, const struct fs_cold *cold,
-					       const struct fs_packet *p, bool dir)
+__noinline __u64 fs_time_handshake(__u64 word, __u64 next, const struct fs_packet *p, __u64 peer_first, bool dir)
 {
 	__u64 syns = fs_bit(FS_TCP_SYN, 0) | fs_bit(FS_TCP_SYN, 1);
 	__u64 delay;
 
-	if (next & FS_TCP_RESENT_SYN || (next & syns) != syns)
+	if (!p || next & FS_TCP_RESENT_SYN || (next & syns) != syns)
 		return next;
 	if (p->tcp_flags & FS_SYN) {
 		if (p->tcp_flags & FS_ACK && dir != fs_initiator(next))
@@ -224,16 +233,14 @@ static __always_inline __u64 fs_time_handshake(__u64 word, __u64 next, const str
 	}
 	if ((word & FS_TCP_STATE) != FS_SYN_RECEIVED || (next & FS_TCP_STATE) == FS_SYN_RECEIVED)
 		return next;
-	next |= FS_TCP_ACK_TIMED;
-	delay = p->time - cold->dir[!dir & 1].first;
+	delay = p->time - peer_first;
 	if ((__s64)delay < 0 || delay >> 40)
 		delay = 0;
-	return next | delay << FS_TCP_DELAY_SHIFT;
+	return next | FS_TCP_ACK_TIMED | delay << FS_TCP_DELAY_SHIFT;
 }
 
-/* fs_tcp_next is the word after p. */
-static __always_inline __u64 fs_tcp_next(__u64 word, const struct fs_counts *own,
-					 const struct fs_counts *peer, const struct fs_cold *cold,
+/* fs_tcp_next is the state word after p. */
+static __always_inline __u64 fs_tcp_next(__u64 word, const struct fs_ends *e, __u64 peer_first,
 					 const struct fs_packet *p, bool dir)
 {
 	__u64 oriented = word, next;
@@ -243,9 +250,9 @@ static __always_inline __u64 fs_tcp_next(__u64 word, const struct fs_counts *own
 		oriented = fs_orient_by(word, p, dir);
 	next = fs_learn(oriented, p, dir);
 	state = fs_transition(oriented & FS_TCP_STATE, dir != fs_initiator(oriented), p->tcp_flags,
-			      fs_facts(oriented, next, own, peer, cold, p, dir));
+			      fs_judge(oriented, next, e, p, dir));
 	next = (next & ~(__u64)FS_TCP_STATE) | state;
-	return fs_time_handshake(oriented, next, cold, p, dir);
+	return fs_time_handshake(oriented, next, p, peer_first, dir);
 }
 
 #endif

@@ -15,12 +15,12 @@ import (
 
 type BPFFsBucket4 struct {
 	_     structs.HostLayout
-	Place [8]BPFFsPlace4
+	Place [16]BPFFsPlace4
 }
 
 type BPFFsBucket6 struct {
 	_     structs.HostLayout
-	Place [8]BPFFsPlace6
+	Place [16]BPFFsPlace6
 }
 
 type BPFFsCold struct {

@@ -19,9 +19,9 @@ var ErrNotPermitted = errors.New("not permitted")
 
 // Options say how the program is loaded.
 type Options struct {
-	// MaxFlows is how many IPv4 flows the table is made for; 0: 1 048 576. The
-	// table has a quarter more places than that, so that nearly every flow finds
-	// one, and spills what does not. MaxIPv6Flows is the same for IPv6; 0: a
+	// MaxFlows is how many IPv4 flows the table is made for; 0: 1 048 576. A place
+	// takes 256 bytes, and there are an eighth more of them, so that but one flow
+	// in ten thousand finds none when the table is full. MaxIPv6Flows is the same for IPv6; 0: a
 	// quarter of MaxFlows.
 	MaxFlows, MaxIPv6Flows int
 	// SpillFlows is how many flows without a place can be accounted for until the
@@ -72,7 +72,7 @@ const (
 	ipv6PlaceBytes    = 256 + 128
 	minWakeRecords    = 8
 	maxPlaces         = 1 << 28
-	sparePlacesDivide = 4 // a quarter more places than flows
+	sparePlacesDivide = 8 // an eighth more places than flows
 )
 
 // filled returns o with the defaults in place of zeros.

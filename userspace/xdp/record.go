@@ -138,21 +138,24 @@ func (d *decoder) decode(b []byte) (*Record, error) {
 
 // between reads what lies between header and payload, and returns the payload.
 func (d *decoder) between(h *gen.BPFFsRecord, b []byte) ([]byte, error) {
-	if h.Bits&uint8(gen.BPFFsRecordBitsFS_RECORD_START) != 0 {
+	start := h.Bits&uint8(gen.BPFFsRecordBitsFS_RECORD_START) != 0
+	if start {
 		if len(b) < startSize {
 			return nil, errRecord
 		}
 		d.readStart((*gen.BPFFsStart)(unsafe.Pointer(unsafe.SliceData(b))))
 		b = b[startSize:]
 	}
-	if Kind(h.Kind) == Fragment {
-		if len(b) < fragmentSize {
-			return nil, errRecord
-		}
-		d.readFragment((*gen.BPFFsFragment)(unsafe.Pointer(unsafe.SliceData(b))))
-		b = b[fragmentSize:]
+	if !start && Kind(h.Kind) != Fragment {
+		return b, nil
 	}
-	return b, nil
+	if len(b) < fragmentSize {
+		return nil, errRecord
+	}
+	if Kind(h.Kind) == Fragment {
+		d.readFragment((*gen.BPFFsFragment)(unsafe.Pointer(unsafe.SliceData(b))))
+	}
+	return b[fragmentSize:], nil
 }
 
 func (d *decoder) segment(h *gen.BPFFsRecord) {
