@@ -214,7 +214,7 @@ func (a *app) choose(w *parserDriver, p *parsers.Protocol, side flow.Side, last 
 
 func (a *app) parse(w *parserDriver, side flow.Side, b []byte) {
 	w.ctx.Side = side
-	a.parser.Feed(&w.ctx, side, b)
+	w.feed(a.parser, side, b)
 	a.obey(w, side)
 }
 
@@ -229,7 +229,7 @@ func (a *app) gap(w *parserDriver, side flow.Side, n int64, cause flow.GapCause)
 			return
 		}
 		w.ctx.Side = side
-		if g, ok := a.parser.(parsers.GapHandler); !ok || !g.Gap(&w.ctx, side, n, cause) {
+		if !w.gap(a.parser, side, n, cause) && w.ctx.Verdict() != parsers.Poisoned {
 			w.ctx.TakeVerdict()
 			a.poison(w, side, reasonGap)
 			return
@@ -243,7 +243,7 @@ func (a *app) finish(w *parserDriver, side flow.Side) {
 	a.fin[side] = true
 	if a.parser != nil && !a.deaf[side] {
 		w.ctx.Side = side
-		a.parser.Fin(&w.ctx, side)
+		w.fin(a.parser, side)
 		a.obey(w, side)
 	}
 }
@@ -251,7 +251,7 @@ func (a *app) finish(w *parserDriver, side flow.Side) {
 // abort says that the flow was cut off.
 func (a *app) abort(w *parserDriver) {
 	if a.parser != nil {
-		a.parser.Rst(&w.ctx)
+		w.rst(a.parser)
 		a.obey(w, flow.Initiator)
 	}
 	a.parser = nil
@@ -288,7 +288,7 @@ const reasonGap = "gap"
 func (a *app) poison(w *parserDriver, side flow.Side, reason string) {
 	w.poisoned(a.proto, side, reason)
 	if a.parser != nil {
-		a.parser.Rst(&w.ctx)
+		w.rst(a.parser)
 		w.ctx.TakeVerdict()
 	}
 	a.stop()

@@ -79,12 +79,24 @@ func (w *worker[K]) tick(t tick[K]) {
 	w.enter(t.flow, t.at)
 	t.sess.ticking = false
 	if p, ok := t.sess.parser().(parsers.Ticker); ok {
-		p.Tick(&w.ctx)
-		w.ctx.TakeVerdict()
+		w.callTick(p)
 		w.schedule(p)
+		w.obeyTick()
+		if t.flow.Closed() != flow.EndNone && !t.sess.closed {
+			w.closeStreams(t.flow.Closed())
+		}
 	}
 	w.flushAnomalies()
 	w.cur, w.sess = nil, nil
+}
+
+// obeyTick carries out what a parser asked for when it was ticked.
+func (w *worker[K]) obeyTick() {
+	if u := w.sess.udp; u != nil {
+		w.obeyDatagram(u, w.ctx.Side)
+		return
+	}
+	w.sess.tcp.app.obey(&w.parserDriver, w.ctx.Side)
 }
 
 // parser returns the parser in charge, or nil.

@@ -58,6 +58,8 @@ type parserDriver struct {
 	chooser *chooser
 	ctx     parsers.Context
 	poison  func(p *parsers.Protocol, side flow.Side, reason string)
+	// handling is set while a parser's message is with the driver's handler.
+	handling bool
 }
 
 func (d *parserDriver) poisoned(p *parsers.Protocol, side flow.Side, reason string) {
@@ -212,7 +214,7 @@ func (w *worker[K]) datagram(side flow.Side, b []byte) {
 	}
 	w.cur.FixSides()
 	w.ctx.Side = side
-	u.parser.Parse(&w.ctx, side, b)
+	w.parseDatagram(u.parser, side, b)
 	w.schedule(u.parser)
 	w.obeyDatagram(u, side)
 }
@@ -242,7 +244,7 @@ func (w *worker[K]) obeyDatagram(u *udpSession, side flow.Side) {
 	case parsers.Finished, parsers.HandOver:
 		u.off = true
 	case parsers.Poisoned:
-		u.off = true
+		u.off, u.parser = true, nil
 		w.poisoned(u.proto, side, reason)
 	}
 }
@@ -252,7 +254,9 @@ func (w *worker[K]) onMessage(side flow.Side, ts flow.Timestamp, m parsers.Messa
 	w.sum.Messages[m.Parser()]++
 	w.tell.message(side, m)
 	w.event = SessionEvent[K]{Kind: Message, Time: ts, Side: side, Message: m}
+	w.handling = true
 	w.send()
+	w.handling = false
 }
 
 // onPoison takes a parser's word that it cannot go on. A gap is a loss, not an error.
@@ -311,8 +315,8 @@ func (w *worker[K]) closeStreams(reason flow.EndReason) {
 	}
 	if s.udp != nil && s.udp.parser != nil {
 		if e, ok := s.udp.parser.(parsers.Ender); ok {
-			e.End(&w.ctx)
-			w.ctx.TakeVerdict()
+			w.end(e)
+			w.obeyDatagram(s.udp, w.ctx.Side)
 		}
 	}
 }
