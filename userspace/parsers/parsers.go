@@ -88,14 +88,32 @@ type Protocol struct {
 	Name  string
 	Ports []uint16 // a hint for the order of asking, never a reason to exclude
 
-	// Probe looks at the first bytes a side sent. No and Yes are final.
+	// Probe looks at the first bytes a side sent. No and Yes are final. Without
+	// it the ports decide, and without ports every TCP flow is the protocol's:
+	// put such a one last.
 	Probe      func(side flow.Side, b []byte) Result
 	NewSession func(key flow.Key) SessionParser
 
 	// ProbeDatagram looks at one whole datagram; hinted is true when the flow
-	// uses one of Ports.
+	// uses one of Ports. Without it the ports decide, as above.
 	ProbeDatagram func(b []byte, hinted bool) bool
 	NewDatagram   func(key flow.Key) DatagramParser
+}
+
+// ForPort returns a protocol that takes every TCP flow with the given port, whatever
+// its bytes are.
+func ForPort(port uint16, name string, factory func(flow.Key) SessionParser) Protocol {
+	return Protocol{Name: name, Ports: []uint16{port}, NewSession: factory}
+}
+
+// Every returns a protocol that takes every TCP flow.
+func Every(name string, factory func(flow.Key) SessionParser) Protocol {
+	return Protocol{Name: name, NewSession: factory}
+}
+
+// EveryDatagram returns a protocol that takes every UDP flow.
+func EveryDatagram(name string, factory func(flow.Key) DatagramParser) Protocol {
+	return Protocol{Name: name, NewDatagram: factory}
 }
 
 // Of returns a factory for a parser type whose zero value works.

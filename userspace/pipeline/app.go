@@ -166,7 +166,8 @@ func (a *app) ask(w *parserDriver, side flow.Side, b []byte) *parsers.Protocol {
 			if set&(1<<i) == 0 {
 				continue
 			}
-			switch p := &w.chooser.protocols[i]; p.Probe(side, b) {
+			p := &w.chooser.protocols[i]
+			switch probe(p, side, b, hint&(1<<i) != 0) {
 			case parsers.Yes:
 				return p
 			case parsers.No:
@@ -175,6 +176,17 @@ func (a *app) ask(w *parserDriver, side flow.Side, b []byte) *parsers.Protocol {
 		}
 	}
 	return nil
+}
+
+// probe asks one protocol about b.
+func probe(p *parsers.Protocol, side flow.Side, b []byte, hinted bool) parsers.Result {
+	switch {
+	case p.Probe != nil:
+		return p.Probe(side, b)
+	case hinted || len(p.Ports) == 0:
+		return parsers.Yes
+	}
+	return parsers.No
 }
 
 // giveUp stops when both sides are known to be of no protocol.

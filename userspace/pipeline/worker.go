@@ -221,22 +221,29 @@ func (w *worker[K]) datagram(side flow.Side, b []byte) {
 
 // probeDatagram looks for the parser that knows b, those named by the ports first.
 func (w *worker[K]) probeDatagram(u *udpSession, side flow.Side, b []byte) bool {
-	if len(b) == 0 {
-		return false
-	}
 	hint := w.chooser.hint(w.ctx.Key)
 	for _, hinted := range [2]bool{true, false} {
 		for i := range w.chooser.protocols {
 			p := &w.chooser.protocols[i]
-			if p.NewDatagram != nil && (hint&(1<<i) != 0) == hinted && p.ProbeDatagram(b, hinted) {
+			if p.NewDatagram != nil && (hint&(1<<i) != 0) == hinted && isDatagram(p, b, hinted) {
 				u.proto, u.parser = p, p.NewDatagram(w.ctx.Key)
 				return true
 			}
 		}
 	}
-	u.tries[side]++
-	u.off = u.tries[side] >= maxTries
+	if len(b) > 0 {
+		u.tries[side]++
+		u.off = u.tries[side] >= maxTries
+	}
 	return false
+}
+
+// isDatagram asks one protocol about b. An empty datagram tells nothing.
+func isDatagram(p *parsers.Protocol, b []byte, hinted bool) bool {
+	if p.ProbeDatagram == nil {
+		return hinted || len(p.Ports) == 0
+	}
+	return len(b) > 0 && p.ProbeDatagram(b, hinted)
 }
 
 func (w *worker[K]) obeyDatagram(u *udpSession, side flow.Side) {
