@@ -40,9 +40,9 @@ struct fs_packet {
 	__u64		time;		/* ns; bpf_ktime_get_ns, or since 1970 in a replay */
 	union fs_addr	src;
 	union fs_addr	dst;
-	__u32		wire_len;	/* on the wire, without FCS; all segments with GSO */
+	__u32		wire_len;	/* on the wire, without FCS; with GSO all segments */
 	__u32		cap_len;	/* bytes of the frame that can be read */
-	__u32		ip_len;		/* of the IP packet that carries the flow */
+	__u32		ip_len;		/* of the IP packet that carries the flow; the same */
 	__u32		payload_off;
 	__u32		payload_cap;	/* captured */
 	__u32		payload_len;	/* by the headers */

@@ -272,8 +272,7 @@ static __always_inline enum fs_cause fs_parse_xdp(struct xdp_md *ctx, struct fs_
 	return cause;
 }
 
-/* fs_parse_skb is the same for tc. */
-static __always_inline enum fs_cause fs_parse_skb(struct __sk_buff *skb, struct fs_packet *p)
+static __always_inline enum fs_cause parse_skb(struct __sk_buff *skb, struct fs_packet *p)
 {
 	struct fs_frame f = {};
 	struct fs_walk *w;
@@ -289,6 +288,20 @@ static __always_inline enum fs_cause fs_parse_skb(struct __sk_buff *skb, struct 
 	cause = fs_walk_skb(skb);
 	if (!cause)
 		*p = w->done;
+	return cause;
+}
+
+/* fs_parse_skb is the same for tc. What the card will cut into segments counts as it will
+ * be on the wire: all headers are repeated.
+ */
+static __always_inline enum fs_cause fs_parse_skb(struct __sk_buff *skb, struct fs_packet *p)
+{
+	enum fs_cause cause = parse_skb(skb, p);
+
+	if (!cause && p->segs > 1) {
+		p->wire_len += (p->segs - 1) * p->payload_off;
+		p->ip_len += (p->segs - 1) * (p->payload_off - p->l3_off);
+	}
 	return cause;
 }
 

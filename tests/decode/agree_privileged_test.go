@@ -206,6 +206,38 @@ func TestHooksAgree(t *testing.T) {
 	}
 }
 
+// TestSegments: a frame that the card will cut counts as what will be on the wire.
+func TestSegments(t *testing.T) {
+	const segs, size = 3, 1000
+	k := load(t, nil)
+	payload := make([]byte, segs*size)
+	tests := []struct {
+		name   string
+		packet packettest.Packet
+		header int // of each segment
+		ip     int // of each segment's IP packet
+	}{
+		{"tcp", tcp4().PayloadBytes(payload), 54, 40 + size},
+		{"tcp6 with options", tcp6().Timestamps(1, 2).PayloadBytes(payload), 86, 72 + size},
+		{"in vxlan with vlan", tcp4().PayloadBytes(payload).VXLAN(7).VLAN(5), 108, 40 + size},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := tt.packet.View()
+			got := k.decodeGSO(t, &v, segs)
+			if want := segs * (tt.header + size); got.WireLen != want {
+				t.Errorf("%d bytes on the wire, want %d", got.WireLen, want)
+			}
+			if want := segs * tt.ip; got.IPLen != want {
+				t.Errorf("%d IP bytes, want %d", got.IPLen, want)
+			}
+			if got.PayloadLen != len(payload) {
+				t.Errorf("payload of %d bytes, want %d", got.PayloadLen, len(payload))
+			}
+		})
+	}
+}
+
 // TestWithoutFragments loads the programs as for a kernel without multi-buffer XDP.
 func TestWithoutFragments(t *testing.T) {
 	k := load(t, knobs{"fs_replay": uint8(1), "fs_frags": uint8(0)})

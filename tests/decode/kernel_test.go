@@ -150,6 +150,22 @@ func (k *kernel) decodeTC(t rapid.TB, v *packet.View) packet.Packet {
 	return k.answer(t, v)
 }
 
+// A skb is struct __sk_buff up to the last field that a test run reads.
+type skb struct {
+	_       [164]byte
+	GSOSegs uint32
+	_       [8]byte
+	GSOSize uint32
+	_       [12]byte
+}
+
+// decodeGSO runs the tc program on a frame that is to be cut into segs segments.
+func (k *kernel) decodeGSO(t rapid.TB, v *packet.View, segs int) packet.Packet {
+	t.Helper()
+	k.run(t, k.objects.DecodeTc, &ebpf.RunOptions{Data: v.Frame, Context: skb{GSOSegs: uint32(segs), GSOSize: 1000}})
+	return k.answer(t, v)
+}
+
 func (k *kernel) run(t rapid.TB, p *ebpf.Program, o *ebpf.RunOptions) {
 	t.Helper()
 	if _, err := p.Run(o); err != nil {
