@@ -36,6 +36,20 @@ type Event[K comparable] struct {
 	Anomaly  *Anomaly  // Anomaly; valid until the next call into the table
 }
 
+// Clone returns a copy of e that stays valid.
+func (e *Event[K]) Clone() *Event[K] {
+	c := *e
+	if e.Stats != nil {
+		s := *e.Stats
+		c.Stats = &s
+	}
+	if e.Anomaly != nil {
+		a := *e.Anomaly
+		c.Anomaly = &a
+	}
+	return &c
+}
+
 // Key returns the flow's key. It reports false for an anomaly of the whole table.
 func (e *Event[K]) Key() (K, bool) {
 	if e.Kind == EventAnomaly && e.Anomaly != nil && e.Anomaly.Kind.TableWide() {

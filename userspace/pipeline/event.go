@@ -49,3 +49,18 @@ type SessionEvent[K comparable] struct {
 	Cause    flow.GapCause   // Gap
 	Record   *flow.Record    // Update, Closed
 }
+
+// Clone returns a copy of e that stays valid: what drivers reuse is copied, a Message,
+// which is the receiver's anyway, is shared.
+func (e *SessionEvent[K]) Clone() *SessionEvent[K] {
+	c := *e
+	if e.Anomaly != nil {
+		a := *e.Anomaly
+		c.Anomaly = &a
+	}
+	if e.Record != nil {
+		r := *e.Record
+		c.Record = &r
+	}
+	return &c
+}
