@@ -35,7 +35,7 @@ type Finding struct {
 }
 
 // oldestKernel is the first release the program is meant to load on.
-var oldestKernel = [2]int{5, 15}
+var oldestKernel = [2]int{6, 1}
 
 // Diagnose looks at what a live run with maxFlows flows on the given interfaces
 // needs. It changes nothing; without root it sees less.
@@ -107,7 +107,7 @@ func bpfFinding() Finding {
 	case err == nil:
 	case errors.Is(err, ebpf.ErrNotSupported):
 		f.Level, f.Text = Fail, "the kernel lacks what the program needs: "+firstLine(err)
-		f.Mend = "run a kernel with CONFIG_BPF_SYSCALL, 5.15 or newer"
+		f.Mend = "run a kernel with CONFIG_BPF_SYSCALL, 6.1 or newer"
 	default:
 		f.Level, f.Text = Warn, "cannot be probed: "+firstLine(err)
 		f.Mend = "run doctor as root"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/flowscope/flowscope-xdp/gen"
 )
@@ -36,7 +37,7 @@ func Load(opt Options) (*Engine, error) {
 			ErrNotPermitted, strings.Join(missing, ", "))
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("load: raise the limit of locked memory (RLIMIT_MEMLOCK): %w", err)
+		return nil, loadError(fmt.Errorf("raise the limit of locked memory (RLIMIT_MEMLOCK): %w", err))
 	}
 	e := &Engine{opt: opt, clock: newClock(opt.Replay)}
 	if err := e.load(); err != nil {
@@ -51,8 +52,10 @@ func loadError(err error) error {
 	switch {
 	case errors.As(err, &verifier):
 		return fmt.Errorf("load the BPF program: the kernel's verifier refused it: %w", err)
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("load the BPF program: this kernel has no bpf system call: run one with CONFIG_BPF_SYSCALL, Linux 6.1 or newer: %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("load the BPF program: this kernel lacks what it needs (CONFIG_BPF_SYSCALL, Linux 6.1): %w", err)
+		return fmt.Errorf("load the BPF program: this kernel lacks what it needs: run Linux 6.1 or newer: %w", err)
 	}
 	return fmt.Errorf("load the BPF program: %w", err)
 }
