@@ -36,6 +36,9 @@ func Load(opt Options) (*Engine, error) {
 		return nil, fmt.Errorf("load the BPF program: %w: missing %s (run as root, or setcap cap_bpf,cap_net_admin+ep)",
 			ErrNotPermitted, strings.Join(missing, ", "))
 	}
+	if !haveBPF() {
+		return nil, errors.New("load the BPF program: this kernel has no bpf system call: run one with CONFIG_BPF_SYSCALL, Linux 6.1 or newer")
+	}
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, loadError(fmt.Errorf("raise the limit of locked memory (RLIMIT_MEMLOCK): %w", err))
 	}
@@ -46,14 +49,19 @@ func Load(opt Options) (*Engine, error) {
 	return e, nil
 }
 
+// haveBPF reports whether the kernel has bpf(2): it answers a command that does not
+// exist with another error than that the system call does not.
+func haveBPF() bool {
+	_, _, errno := unix.Syscall(unix.SYS_BPF, 1<<31-1, 0, 0)
+	return errno != unix.ENOSYS
+}
+
 // loadError says what a failed load means.
 func loadError(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.As(err, &verifier):
 		return fmt.Errorf("load the BPF program: the kernel's verifier refused it: %w", err)
-	case errors.Is(err, unix.ENOSYS):
-		return fmt.Errorf("load the BPF program: this kernel has no bpf system call: run one with CONFIG_BPF_SYSCALL, Linux 6.1 or newer: %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("load the BPF program: this kernel lacks what it needs: run Linux 6.1 or newer: %w", err)
 	}
