@@ -171,14 +171,14 @@ static __always_inline struct fs_counts *counts_of(__u64 *line, bool six)
 	return &((struct fs_line4 *)line)->counts;
 }
 
-static __always_inline bool line_is_of(const __u64 *line, const struct fs_key *k, bool six)
+/* line_differs is 0 if a line has the addresses of k. */
+static __always_inline __u64 line_differs(const __u64 *line, const struct fs_key *k, bool six)
 {
 	const struct fs_line6 *l = (const struct fs_line6 *)line;
 
 	if (!six)
-		return line[1] == k->lo[0];	/* lo and hi */
-	return l->lo[0] == k->lo[0] && l->lo[1] == k->lo[1] &&
-	       l->hi[0] == k->hi[0] && l->hi[1] == k->hi[1];
+		return line[1] ^ k->lo[0];	/* lo and hi */
+	return (l->lo[0] ^ k->lo[0]) | (l->lo[1] ^ k->lo[1]) | (l->hi[0] ^ k->hi[0]) | (l->hi[1] ^ k->hi[1]);
 }
 
 static __always_inline void line_begin(__u64 *line, const struct fs_key *k, __u8 control, bool six)
@@ -242,7 +242,7 @@ static __always_inline bool search(const struct fs_key *k, __u32 index, __u32 *s
 	for (i = 0; i < FS_BUCKET; i++) {
 		n = (k->hash + i) & (FS_BUCKET - 1);
 		line = line_at(bucket, n, k->dir, six);
-		if (FS_READ(*line) != (k->id | FS_ID_LIVE) || !line_is_of(line, k, six))
+		if (FS_READ(*line) != (k->id | FS_ID_LIVE) || line_differs(line, k, six))
 			continue;
 		if (FS_READ(counts_of(line, six)->packets) & FS_DEAD)
 			continue;
@@ -259,6 +259,7 @@ struct fs_survey {
 	__u32	frees;	/* if not 0 */
 	__u32	twin;	/* where one is being claimed for this key, or one much like it, */
 	__u32	twins;	/* if not 0 */
+	__u32	flows;	/* not 0: the flow itself has come since it was sought */
 };
 
 /* is_zero is 1 for 0 and else 0, by arithmetic: a branch here would double what the
@@ -283,14 +284,15 @@ static __always_inline void survey(const struct fs_key *k, __u32 index, struct f
 {
 	void *bucket = bucket_at(index, six);
 	__u32 i, n, free, twin;
-	__u64 id;
+	__u64 *line, id, differs;
 
 	__builtin_memset(s, 0, sizeof(*s));
 	if (!bucket)
 		return;
 	for (i = 0; i < FS_BUCKET; i++) {
 		n = (k->hash - 1 - i) & (FS_BUCKET - 1);	/* backwards: the first one stays */
-		id = FS_READ(*line_at(bucket, n, 0, six));
+		line = line_at(bucket, n, 0, six);
+		id = FS_READ(*line);
 		free = is_zero(id);
 		twin = is_zero(id ^ (k->id | FS_ID_BUSY));
 		s->taken += free ^ 1;
@@ -298,6 +300,9 @@ static __always_inline void survey(const struct fs_key *k, __u32 index, struct f
 		s->frees |= free;
 		s->twin = either(twin, n, s->twin);
 		s->twins |= twin;
+		differs = (id ^ (k->id | FS_ID_LIVE)) | line_differs(line, k, six) |
+			  (FS_READ(counts_of(line, six)->packets) & FS_DEAD);
+		s->flows |= is_zero(differs);
 	}
 }
 
@@ -322,10 +327,16 @@ static __always_inline void wait_twin(const __u64 *a, const struct fs_key *k)
 			break;
 }
 
+enum fs_open {
+	FS_OPEN_RACED,	/* another CPU was quicker: look again */
+	FS_OPEN_DONE,
+	FS_OPEN_FULL,
+};
+
 /* choose sets slot to where a flow that has no place may get one, and twin to whether
- * somebody is at it already. It is false when all its places are taken.
+ * somebody is at it already.
  */
-static __always_inline bool choose(const struct fs_key *k, __u32 *slot, bool *twin, bool six)
+static __always_inline enum fs_open choose(const struct fs_key *k, __u32 *slot, bool *twin, bool six)
 {
 	__u32 buckets = six ? fs_buckets6 : fs_buckets4;
 	__u32 first = fs_bucket_of(k, 0, buckets), second = fs_bucket_of(k, 1, buckets);
@@ -333,6 +344,8 @@ static __always_inline bool choose(const struct fs_key *k, __u32 *slot, bool *tw
 
 	survey(k, first, &a, six);
 	survey(k, second, &b, six);
+	if (a.flows | b.flows)
+		return FS_OPEN_RACED;
 	*twin = a.twins | b.twins;
 	if (a.twins)
 		*slot = first * FS_BUCKET + a.twin;
@@ -342,7 +355,7 @@ static __always_inline bool choose(const struct fs_key *k, __u32 *slot, bool *tw
 		*slot = second * FS_BUCKET + b.free;
 	else
 		*slot = first * FS_BUCKET + a.free;
-	return a.frees | b.frees | a.twins | b.twins;
+	return a.frees | b.frees | a.twins | b.twins ? FS_OPEN_DONE : FS_OPEN_FULL;
 }
 
 /* take claims a place, or waits for a twin there. */
@@ -362,22 +375,18 @@ static __always_inline bool take(const struct fs_packet *p, const struct fs_key 
 	return at->fresh;
 }
 
-enum fs_open {
-	FS_OPEN_RACED,	/* another CPU was quicker: look again */
-	FS_OPEN_DONE,
-	FS_OPEN_FULL,
-};
-
 /* open claims a place for a flow that has none. */
 static __always_inline enum fs_open open(const struct fs_packet *p, const struct fs_key *k,
 					 struct fs_spot *at, bool six)
 {
+	enum fs_open r;
 	__u32 slot;
 	bool twin;
 
-	if (!choose(k, &slot, &twin, six))
-		return FS_OPEN_FULL;
-	return take(p, k, slot, at, twin, six) ? FS_OPEN_DONE : FS_OPEN_RACED;
+	r = choose(k, &slot, &twin, six);
+	if (r == FS_OPEN_DONE && !take(p, k, slot, at, twin, six))
+		r = FS_OPEN_RACED;
+	return r;
 }
 
 /* seek looks for the flow in all its places. */
@@ -442,7 +451,7 @@ static __always_inline bool at_home(const struct fs_key *k, struct fs_spot *at, 
 	if (!bucket)
 		return false;
 	line = line_at(bucket, k->hash, k->dir, six);
-	if (FS_READ(*line) != (k->id | FS_ID_LIVE) || !line_is_of(line, k, six) ||
+	if (FS_READ(*line) != (k->id | FS_ID_LIVE) || line_differs(line, k, six) ||
 	    FS_READ(counts_of(line, six)->packets) & FS_DEAD)
 		return false;
 	l->own = counts_of(line, six);
