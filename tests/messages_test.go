@@ -2,6 +2,7 @@ package tests
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,14 +43,26 @@ func (o line) at(path ...string) any {
 
 func ourHTTP(m line) string {
 	if m["kind"] == "request" {
-		return strings.Join([]string{"request", m.text("http", "method"), m.text("http", "target"), "HTTP/" + m.text("http", "version")}, " ")
+		return strings.Join([]string{"request", m.text("http", "method"), m.text("http", "target"), "HTTP/" + m.text("http", "version"), hostField(m)}, " ")
 	}
 	return fmt.Sprintf("response %d HTTP/%s", m.num("http", "status"), m.text("http", "version"))
 }
 
+// hostField returns the Host field of a request. Our host is the target's where there is
+// none.
+func hostField(m line) string {
+	fields, _ := m.at("http", "headers").([]any)
+	for _, f := range fields {
+		if f, _ := f.([]any); strings.EqualFold(fmt.Sprint(f[0]), "host") {
+			return m.text("http", "host")
+		}
+	}
+	return ""
+}
+
 func theirHTTP(r map[string]string) string {
 	if r["kind"] == "request" {
-		return strings.Join([]string{"request", r["method"], r["uri"], r["version"]}, " ")
+		return strings.Join([]string{"request", r["method"], r["uri"], r["version"], r["host"]}, " ")
 	}
 	return strings.Join([]string{"response", r["status"], r["version"]}, " ")
 }
@@ -119,10 +132,20 @@ func ourDNS(m line) string {
 	case "unanswered":
 		return ""
 	}
-	count := func(section string) int { l, _ := m.at("dns", section).([]any); return len(l) }
+	var counts []string
+	var addresses []string
+	for _, section := range []string{"questions", "answers", "authorities", "additionals"} {
+		records, _ := m.at("dns", section).([]any)
+		counts = append(counts, fmt.Sprint(len(records)))
+		for _, r := range records {
+			if a, err := netip.ParseAddr(line(r.(map[string]any)).text("data")); err == nil {
+				addresses = append(addresses, a.String())
+			}
+		}
+	}
 	s := fmt.Sprintf("0x%04x response %d opcode %d", m.num("dns", "transaction_id"), response, m.num("dns", "opcode"))
 	if !isCut(m) {
-		s += fmt.Sprintf(" counts %d %d %d %d", count("questions"), count("answers"), count("authorities"), count("additionals"))
+		s += contents(counts, addresses)
 	}
 	if l, _ := m.at("dns", "questions").([]any); len(l) > 0 {
 		q := line(l[0].(map[string]any))
@@ -135,12 +158,28 @@ func theirDNS(r map[string]string) string {
 	if r["sport"] == "" || number(r["qidx"]) > 0 {
 		return "" // quoted in an ICMP error; a further question
 	}
-	s := fmt.Sprintf("%s response %s opcode %s counts %s %s %s %s", r["id"], r["response"], r["opcode"], r["qdcount"], r["ancount"], r["nscount"], r["arcount"])
+	var addresses []string
+	for a := range strings.SplitSeq(r["answers"], ",") {
+		if a, err := netip.ParseAddr(a); err == nil {
+			addresses = append(addresses, a.String())
+		}
+	}
+	s := fmt.Sprintf("%s response %s opcode %s", r["id"], r["response"], r["opcode"]) +
+		contents([]string{r["qdcount"], r["ancount"], r["nscount"], r["arcount"]}, addresses)
 	if r["qtype"] != "" {
 		s += fmt.Sprintf(" %s %s %s", r["qname"], r["qtype"], r["qclass"])
 	}
 	return s
 }
+
+// contents are what is known of a DNS message only if it is whole: how many records its
+// sections have, and the addresses in them.
+func contents(counts, addresses []string) string {
+	slices.Sort(addresses)
+	return fmt.Sprintf(" (%s: %s)", strings.Join(counts, " "), strings.Join(addresses, " "))
+}
+
+var contentsForm = regexp.MustCompile(` \([^)]*\)`)
 
 // escape is a byte of a DNS name as decimal digits.
 var escape = regexp.MustCompile(`\\(\d\d\d)`)
@@ -199,13 +238,10 @@ func isCut(m line) bool {
 	return m.at("http", "incomplete") == true || m.at("dns", "truncated_parse") == true
 }
 
-// sections are what is known of a DNS message only if it is whole.
-var sections = regexp.MustCompile(` counts [\d ]+`)
-
 // has returns how often the side sent a message of the oracle.
 func (d *dialogue) has(words string) int {
 	n := d.whole[words] + d.cut[words]
-	if short := sections.ReplaceAllString(words, " "); short != words {
+	if short := contentsForm.ReplaceAllString(words, ""); short != words {
 		n += d.cut[short]
 	}
 	return n
