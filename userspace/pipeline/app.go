@@ -75,9 +75,10 @@ type app struct {
 	held  [2][]byte // first bytes, while probing
 }
 
-// meet is told once, before the first bytes of a side, whether its stream was seen from
-// the start. One that was joined in the middle may begin with the rest of a message:
-// it is probed at each segment until one begins a message.
+// meet is told before the first bytes of a side whether its stream was seen from the
+// start, and again if bytes were missing while it was probed. One that is joined in
+// the middle may go on with the rest of a message: it is probed at each segment until
+// one begins a message.
 func (a *app) meet(side flow.Side, fromStart bool) {
 	a.met[side] = true
 	if fromStart {
@@ -235,6 +236,7 @@ func (a *app) gap(w *parserDriver, side flow.Side, n int64, cause flow.GapCause)
 	switch a.phase {
 	case probing:
 		a.began[side], a.cand[side], a.held[side] = true, 0, nil
+		a.meet(side, false)
 		a.giveUp()
 	case parsing:
 		if a.deaf[side] {

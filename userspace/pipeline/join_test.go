@@ -10,7 +10,7 @@ import (
 // TestSessionJoined holds that streams whose start was not seen are taken up where a
 // segment begins a message, and only those.
 func TestSessionJoined(t *testing.T) {
-	const body = "\x01e rest of a body"
+	const body = "\x01he rest of a body"
 	q, p := uint32(len(request)), uint32(len(response))
 	tests := []struct {
 		name string
@@ -27,6 +27,8 @@ func TestSessionJoined(t *testing.T) {
 			a("PA", 918, 5000+p, request), "responder response, initiator request"},
 		{"behind a keepalive", new(talk).a("A", 900, 5000, "\x00").b("A", 5000, 901, "").
 			a("PA", 901, 5000, request), "initiator request"},
+		{"behind a gap", open().a("A", 1002, 5001, body).b("A", 5001, 1020, "").a("PA", 1020, 5001, request).
+			a("FA", 1020+q, 5001, "").b("FA", 5001, 1021+q, "").a("A", 1021+q, 5002, ""), "initiator request"},
 		{"in the middle of a segment", new(talk).a("PA", 900, 5000, body+request), ""},
 		{"seen from the start", open().a("PA", 1001, 5001, body).a("PA", 1019, 5001, request), ""},
 	}
