@@ -3,16 +3,17 @@
 # packages: tests/kernels/run.sh [SUITE ...], by default bookworm (6.1) and trixie (6.12).
 #
 # It needs Debian or Ubuntu with qemu-system-x86, busybox-static, cpio, Go and the network;
-# no root. ACCEL=tcg emulates, which takes minutes; it is the default without /dev/kvm.
-# PACKAGES says which test packages, RUN which tests of them; kernels are kept in CACHE.
+# no root. It emulates, which takes minutes; ACCEL=kvm where that works.
+# PACKAGES says which test packages, RUN which tests of them; kernels are kept in CACHE. MIRROR is where
+# Debian's packages come from, by default the one this host uses.
 set -eu
 
-PACKAGES=${PACKAGES:-./tests/decode}
+PACKAGES=${PACKAGES:-./tests/decode ./userspace/xdp}
 RUN=${RUN:-.}
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowscope-kernels}
-ACCEL=${ACCEL:-$([ -w /dev/kvm ] && echo kvm || echo tcg)}
+ACCEL=${ACCEL:-tcg}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-MIRROR=${MIRROR:?where the packages of Debian come from}
+MIRROR=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
 
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
