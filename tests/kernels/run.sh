@@ -4,8 +4,8 @@
 #
 # It needs Debian or Ubuntu with qemu-system-x86, busybox-static, cpio, Go and the network;
 # no root. It emulates, which takes minutes; ACCEL=kvm where that works.
-# PACKAGES says which test packages, RUN which tests of them; kernels are kept in CACHE. MIRROR is where
-# Debian's packages come from, by default the one this host uses.
+# PACKAGES says which test packages, RUN which tests of them; kernels are kept in CACHE.
+# MIRROR is where Debian's packages come from, by default where this host has them from.
 set -eu
 
 PACKAGES=${PACKAGES:-./tests/decode ./userspace/xdp}
@@ -13,7 +13,7 @@ RUN=${RUN:-.}
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowscope-kernels}
 ACCEL=${ACCEL:-tcg}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-MIRROR=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
+MIRROR=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 'debian/*$')}
 
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
