@@ -106,7 +106,7 @@ func (a *app) joinParser(side flow.Side, b []byte) bool {
 	if !a.late[side] {
 		return false
 	}
-	a.deaf[side] = a.proto.Probe(side, b) != parsers.Yes
+	a.deaf[side] = probe(a.proto, side, b, true) != parsers.Yes
 	return !a.deaf[side]
 }
 
