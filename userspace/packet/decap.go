@@ -166,6 +166,7 @@ type plan struct {
 	n     int
 	ready bool
 
+	require  bool // Decap.Require
 	noDirect bool // tests compare both ways
 }
 
@@ -178,7 +179,7 @@ type udpPort struct {
 // compile makes the plan of d.
 func (d Decap) compile() plan {
 	d = d.resolved()
-	p := plan{ready: true}
+	p := plan{ready: true, require: d.Require}
 	p.enable(flow.TunnelGRE, d.GRE)
 	p.enable(flow.TunnelERSPAN, d.ERSPAN)
 	p.enable(flow.TunnelPPTP, d.PPTP)
@@ -211,6 +212,17 @@ func (p *plan) enable(kind flow.TunnelKind, on bool, ports ...uint16) {
 
 // has reports whether kind is opened.
 func (p *plan) has(kind flow.TunnelKind) bool { return p.kinds>>kind&1 != 0 }
+
+// carries reports false for a packet that surely carries no tunnel.
+func (p *plan) carries(q *Packet) bool {
+	switch q.Proto {
+	case flow.ProtoTCP:
+		return false
+	case flow.ProtoUDP:
+		return p.maybe(q.SrcPort) || p.maybe(q.DstPort)
+	}
+	return true
+}
 
 // maybe reports false for a port that surely is of no tunnel.
 func (p *plan) maybe(port uint16) bool { return p.mask>>(port&63)&1 != 0 }

@@ -49,8 +49,8 @@ const (
 type Decoder struct {
 	Decap Decap
 
-	plan   plan
-	layers [2]layer // scratch
+	plan  plan
+	layer layer // scratch
 }
 
 // Decode fills p from v and returns flow.Decoded, or why the frame cannot be part of
@@ -59,25 +59,41 @@ func (d *Decoder) Decode(v *View, p *Packet) flow.Cause {
 	if !d.plan.ready {
 		d.plan = d.Decap.compile()
 	}
-	var c cursor // set field by field: a literal is built aside and copied
-	c.b, c.end, c.p, c.d = v.Frame, v.WireLen(), p, d
-	p.Time, p.WireLen, p.Dir, p.Cause = v.Time, c.end, v.Dir, flow.Decoded
+	p.Time, p.WireLen, p.Dir, p.Cause = v.Time, v.WireLen(), v.Dir, flow.Decoded
 	p.NVLANs, p.NTunnels, p.HasMAC, p.DecapDepth = 0, 0, false, false
 	if v.HasVLAN {
 		p.VLANs[0], p.NVLANs = v.VLAN, 1
 	}
-	cause := c.link(v)
-	if cause == flow.Decoded {
-		cause = c.network(&d.layers[0])
-	}
-	if cause == flow.Decoded && !c.done {
-		c.descend()
-	}
-	if cause == flow.Decoded && d.Decap.Require && p.NTunnels == 0 {
-		cause = flow.CauseExtractor
-	}
+	off, next, cause := p.link(v)
 	if cause != flow.Decoded {
 		return p.fail(cause)
+	}
+	known := !d.plan.noDirect && p.direct(v.Frame, off, p.WireLen, next)
+	for known {
+		if !d.plan.require && !d.plan.carries(p) {
+			return flow.Decoded
+		}
+		if !d.overlay(v.Frame, p) {
+			break
+		}
+	}
+	return d.walk(v, p, off, next, known)
+}
+
+// walk decodes what is behind the link header: next, which is at off. With known, p is
+// that packet already, and only what it carries is to be found.
+func (d *Decoder) walk(v *View, p *Packet, off int, next uint32, known bool) flow.Cause {
+	var c cursor // set field by field: a literal is built aside and copied
+	c.b, c.off, c.end, c.next, c.p, c.d = v.Frame, off, p.WireLen, next, p, d
+	if !known {
+		if cause := c.network(); cause != flow.Decoded {
+			return p.fail(cause)
+		}
+	}
+	for d.plan.carries(p) && !p.IsFragment() && c.inside() {
+	}
+	if d.plan.require && p.NTunnels == 0 {
+		return p.fail(flow.CauseExtractor)
 	}
 	return flow.Decoded
 }
@@ -91,10 +107,7 @@ type cursor struct {
 	p    *Packet
 	d    *Decoder
 
-	// The IP header that carries what is at off; version 0: none.
-	carrier        int
-	carrierVersion uint8
-	done           bool // p is complete: direct was taken
+	carried bool // p is the packet that carries what is at off
 }
 
 // rest returns how many captured bytes lie ahead.
@@ -106,96 +119,91 @@ func (c *cursor) advance(n int, next uint32) {
 	c.next = next
 }
 
-// link reads the link header.
-func (c *cursor) link(v *View) flow.Cause {
+// link reads the link header. It returns its length and the ethertype of what follows,
+// or one of the next constants.
+func (p *Packet) link(v *View) (n int, next uint32, cause flow.Cause) {
 	switch v.LinkType {
 	case LinkEthernet:
-		if len(c.b) < etherLen {
-			return flow.CauseTruncated
+		b := v.Frame
+		if len(b) < etherLen {
+			return 0, 0, flow.CauseTruncated
 		}
-		copy(c.p.DstMAC[:], c.b[:6])
-		copy(c.p.SrcMAC[:], c.b[6:12])
-		c.p.HasMAC = true
-		c.advance(etherLen, uint32(binary.BigEndian.Uint16(c.b[12:])))
-		return flow.Decoded
+		copy(p.DstMAC[:], b[:6])
+		copy(p.SrcMAC[:], b[6:12])
+		p.HasMAC = true
+		next := uint32(binary.BigEndian.Uint16(b[12:]))
+		if isTag(next) {
+			return p.tags(b, etherLen, next)
+		}
+		return etherLen, next, flow.Decoded
 	case LinkRaw, LinkRawBSD, LinkRawBSDOS:
-		c.next = nextIP
-		return flow.Decoded
+		return 0, nextIP, flow.Decoded
 	case LinkIPv4:
-		c.next = etherIPv4
-		return flow.Decoded
+		return 0, etherIPv4, flow.Decoded
 	case LinkIPv6:
-		c.next = etherIPv6
-		return flow.Decoded
+		return 0, etherIPv6, flow.Decoded
 	case LinkNull, LinkLoop:
-		return c.family(v.LinkType)
+		return family(v)
 	case LinkSLL:
-		return c.cooked(v, sllLen, 14, 4, 6)
+		return p.cooked(v, sllLen, 14, 4, 6)
 	case LinkSLL2:
-		return c.cooked(v, sll2Len, 0, 11, 12)
+		return p.cooked(v, sll2Len, 0, 11, 12)
 	}
-	return flow.CauseLinkType
+	return 0, 0, flow.CauseLinkType
 }
 
 // family reads the address family that BSD loopback frames begin with. That of
 // LinkNull is in the byte order of the host that wrote it: both are tried.
-func (c *cursor) family(t LinkType) flow.Cause {
-	if len(c.b) < familLen {
-		return flow.CauseTruncated
+func family(v *View) (n int, next uint32, cause flow.Cause) {
+	if len(v.Frame) < familLen {
+		return 0, 0, flow.CauseTruncated
 	}
-	family := binary.BigEndian.Uint32(c.b)
-	if t == LinkNull && family > 0xffff {
-		family = binary.LittleEndian.Uint32(c.b)
+	family := binary.BigEndian.Uint32(v.Frame)
+	if v.LinkType == LinkNull && family > 0xffff {
+		family = binary.LittleEndian.Uint32(v.Frame)
 	}
 	switch family {
 	case 2:
-		c.advance(familLen, etherIPv4)
+		return familLen, etherIPv4, flow.Decoded
 	case 10, 24, 28, 30:
-		c.advance(familLen, etherIPv6)
-	default:
-		return flow.CauseNotIP
+		return familLen, etherIPv6, flow.Decoded
 	}
-	return flow.Decoded
+	return 0, 0, flow.CauseNotIP
 }
 
 // cooked reads a Linux cooked header of n bytes with the protocol at proto, the low
 // byte of the address length at alen (v1 has two bytes) and the address at mac.
-func (c *cursor) cooked(v *View, n, proto, alen, mac int) flow.Cause {
-	if len(c.b) < n {
-		return flow.CauseTruncated
+func (p *Packet) cooked(v *View, n, proto, alen, mac int) (int, uint32, flow.Cause) {
+	b := v.Frame
+	if len(b) < n {
+		return 0, 0, flow.CauseTruncated
 	}
 	if n == sllLen {
 		alen++
 	}
-	if c.b[alen] == 6 {
-		c.p.SrcMAC, c.p.DstMAC, c.p.HasMAC = flow.MAC(c.b[mac:mac+6]), flow.MAC{}, true
+	if b[alen] == 6 {
+		p.SrcMAC, p.DstMAC, p.HasMAC = flow.MAC(b[mac:mac+6]), flow.MAC{}, true
 	}
-	c.p.Dir = v.Direction()
-	typ := uint32(binary.BigEndian.Uint16(c.b[proto:]))
-	if typ < etherMinType {
-		return flow.CauseNotIP
+	p.Dir = v.Direction()
+	next := uint32(binary.BigEndian.Uint16(b[proto:]))
+	if next < etherMinType {
+		return 0, 0, flow.CauseNotIP
 	}
-	c.advance(n, typ)
-	return flow.Decoded
+	return n, next, flow.Decoded
 }
 
-// network goes through what lies between here and an IP header, and reads that
-// and its L4 header into l, or with done all of it into p.
-func (c *cursor) network(l *layer) flow.Cause {
+// network goes through what lies between here and an IP header, and reads that and its
+// L4 header into p. Without an answer p keeps the packet that carries all this.
+func (c *cursor) network() flow.Cause {
 	for {
-		if c.next == etherIPv4 && c.direct(l) {
-			return flow.Decoded
-		}
 		cause := flow.Decoded
 		switch c.next {
-		case etherIPv4:
-			return c.ipv4(l)
-		case etherIPv6:
-			return c.ipv6(l)
+		case etherIPv4, etherIPv6:
+			return c.ip()
 		case nextIP:
 			cause = c.version()
 		case etherVLAN, etherQinQ, etherOldQinQ:
-			cause = c.vlan()
+			c.off, c.next, cause = c.p.tags(c.b, c.off, c.next)
 		case etherMPLS, etherMPLSMul:
 			cause = c.mpls()
 		case etherPPPoE:
@@ -211,6 +219,23 @@ func (c *cursor) network(l *layer) flow.Cause {
 			return cause
 		}
 	}
+}
+
+// ip reads an IP header and what follows into p, the short way if it can be.
+func (c *cursor) ip() flow.Cause {
+	if !c.d.plan.noDirect && c.p.direct(c.b, c.off, c.end, c.next) {
+		return flow.Decoded
+	}
+	l, cause := &c.d.layer, flow.Decoded
+	if c.next == etherIPv4 {
+		cause = c.ipv4(l)
+	} else {
+		cause = c.ipv6(l)
+	}
+	if cause == flow.Decoded {
+		l.commit(c.b, c.p)
+	}
+	return cause
 }
 
 // version lets the first nibble say which IP it is.
@@ -238,18 +263,27 @@ func (c *cursor) ethernet() flow.Cause {
 	return flow.Decoded
 }
 
-// vlan reads one tag.
-func (c *cursor) vlan() flow.Cause {
-	if c.rest() < vlanLen {
-		return flow.CauseTruncated
+// isTag reports whether a VLAN tag is what has type next.
+func isTag(next uint32) bool {
+	return next == etherVLAN || next == etherQinQ || next == etherOldQinQ
+}
+
+// tags reads the VLAN tags at off, which has type next. It returns where they end, and
+// the type of what follows.
+func (p *Packet) tags(b []byte, off int, next uint32) (int, uint32, flow.Cause) {
+	for isTag(next) {
+		if len(b)-off < vlanLen {
+			return off, next, flow.CauseTruncated
+		}
+		if p.NVLANs == MaxVLANs {
+			return off, next, flow.CauseMalformed
+		}
+		tag := binary.BigEndian.Uint32(b[off:])
+		p.VLANs[p.NVLANs] = uint16(tag >> 16 & 0xfff)
+		p.NVLANs++
+		off, next = off+vlanLen, tag&0xffff
 	}
-	if c.p.NVLANs == MaxVLANs {
-		return flow.CauseMalformed
-	}
-	c.p.VLANs[c.p.NVLANs] = binary.BigEndian.Uint16(c.b[c.off:]) & 0xfff
-	c.p.NVLANs++
-	c.advance(vlanLen, uint32(binary.BigEndian.Uint16(c.b[c.off+2:])))
-	return flow.Decoded
+	return off, next, flow.Decoded
 }
 
 // snap takes an 802.3 frame whose SNAP header names IP; nothing else that comes here
@@ -304,7 +338,7 @@ func (c *cursor) belowMPLS(label uint32) flow.Cause {
 	default:
 		c.next = nextEther
 	}
-	return c.push(flow.TunnelMPLS, label, true)
+	return c.push(shell{kind: flow.TunnelMPLS, hasID: true, id: label})
 }
 
 // pppoe reads the header of a PPPoE session (RFC 2516).
@@ -321,7 +355,7 @@ func (c *cursor) pppoe() flow.Cause {
 	}
 	session := binary.BigEndian.Uint16(h[2:])
 	c.advance(pppoeLen, nextPPP)
-	return c.push(flow.TunnelPPPoE, uint32(session), true)
+	return c.push(shell{kind: flow.TunnelPPPoE, hasID: true, id: uint32(session)})
 }
 
 // ppp reads a PPP protocol number of one or two bytes (RFC 1661).

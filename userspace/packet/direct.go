@@ -10,65 +10,96 @@ import (
 // connection: NOP, NOP, timestamps of 10 bytes.
 const linuxTimestamps = 0x0101080a
 
-// direct is a short way to the same answer as ipv4, for what most packets are: TCP
-// or UDP over IPv4 without IP options, not a fragment, wholly captured. It reports
-// false for anything else, completes p for a packet that carries no tunnel, and fills
-// l for one that may.
-func (c *cursor) direct(l *layer) bool {
-	if len(c.b)-c.off < ipv4Len+tcpLen || c.d.plan.noDirect {
+// direct is a short way to the same answer as ipv4 or ipv6, for what most packets are:
+// TCP or UDP right behind an IP header without options, not a fragment, wholly captured.
+// The header, of type next, is at off of frame b, in a layer that ends at end. direct
+// reports false for anything else, and leaves p.
+func (p *Packet) direct(b []byte, off, end int, next uint32) bool {
+	if len(b)-off < ipv4Len+tcpLen {
 		return false
 	}
-	h := c.b[c.off:]
+	h := b[off:]
 	_ = h[ipv4Len+tcpLen-1]
 	first := binary.BigEndian.Uint64(h)
-	size := int(first>>32&0xffff) - ipv4Len
-	if first>>56 != 0x45 || first&(fragOffset|fragMore) != 0 || size > min(c.end-c.off, len(h))-ipv4Len {
+	l4, size, proto := plainIP(h, first, next)
+	if l4 == 0 || size > min(end-off, len(h))-l4 {
 		return false
 	}
-	switch flow.Proto(h[9]) {
-	case flow.ProtoTCP:
-		hlen := int(h[32]>>4) * 4
-		if hlen < tcpLen || hlen > size {
-			return false
-		}
-		c.complete(h, size, hlen, size-hlen)
-		parseTCP(h[ipv4Len:ipv4Len+hlen], &c.p.TCP)
-		return true
-	case flow.ProtoUDP:
-		n := int(binary.BigEndian.Uint16(h[24:]))
-		if n < udpLen || n > size {
-			return false
-		}
-		if plan := &c.d.plan; plan.maybe(binary.BigEndian.Uint16(h[20:])) || plan.maybe(binary.BigEndian.Uint16(h[22:])) {
-			c.carry(l, h, size, n)
-			return true
-		}
-		c.complete(h, size, udpLen, n-udpLen)
-		return true
+	t := h[l4:]
+	_ = t[tcpLen-1] // whichever IP it is
+	hlen, n := plainL4(t, size, proto)
+	if hlen == 0 {
+		return false
 	}
-	return false
+	p.IPLen, p.IPOff, p.L4Off = l4+size, off, off+l4
+	p.PayloadOff, p.PayloadCap, p.PayloadLen = off+l4+hlen, n-hlen, n-hlen
+	if l4 == ipv4Len {
+		mapIPv4(&p.Src, h[12:16])
+		mapIPv4(&p.Dst, h[16:20])
+		p.FlowLabel, p.IPVersion, p.TTL = 0, 4, h[8]
+	} else {
+		p.Src = [16]byte(h[8:24]) // one at a time: together they are copied aside
+		p.Dst = [16]byte(h[24:40])
+		p.FlowLabel, p.IPVersion, p.TTL = uint32(first>>32&0xfffff), 6, byte(first)
+	}
+	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:])
+	p.Proto, p.ICMPType, p.ICMPCode = proto, 0, 0
+	p.HasTCP, p.Cut = proto == flow.ProtoTCP, false
+	p.Frag = Frag{}
+	if p.HasTCP {
+		parseTCP(t[:hlen], &p.TCP)
+	}
+	return true
 }
 
-// complete makes p the packet with the IPv4 header h, followed by size bytes: an L4
-// header and n bytes of payload.
-func (c *cursor) complete(h []byte, size, hlen, n int) {
-	p, l4 := c.p, c.off+ipv4Len
-	_ = h[ipv4Len+portsLen-1]
-	p.Cut, p.Frag, p.HasTCP = false, Frag{}, flow.Proto(h[9]) == flow.ProtoTCP
-	p.IPLen, p.IPOff, p.L4Off = ipv4Len+size, c.off, l4
-	p.PayloadOff, p.PayloadCap, p.PayloadLen = l4+hlen, n, n
-	p.SrcPort, p.DstPort, p.FlowLabel = binary.BigEndian.Uint16(h[20:]), binary.BigEndian.Uint16(h[22:]), 0
-	p.IPVersion, p.TTL, p.Proto, p.ICMPType, p.ICMPCode = 4, h[8], flow.Proto(h[9]), 0, 0
-	mapIPv4(&p.Src, h[12:16])
-	mapIPv4(&p.Dst, h[16:20])
-	c.done = true
+// plainIP returns the length of the IP header h, of type next and beginning with first,
+// and the size and protocol of what follows. The length is 0 if that is not plain.
+func plainIP(h []byte, first uint64, next uint32) (n, size int, proto flow.Proto) {
+	switch {
+	case next == etherIPv4 && first>>56 == 0x45 && first&(fragOffset|fragMore) == 0:
+		return ipv4Len, int(first>>32&0xffff) - ipv4Len, flow.Proto(h[9])
+	case next == etherIPv6 && first>>60 == 6 && len(h) >= ipv6Len+tcpLen:
+		return ipv6Len, int(first >> 16 & 0xffff), flow.Proto(first >> 8)
+	}
+	return 0, 0, 0
 }
 
-// carry makes l the UDP packet of n bytes with the IPv4 header h, followed by size bytes.
-func (c *cursor) carry(l *layer, h []byte, size, n int) {
-	l4 := c.off + ipv4Len
-	l.ip, l.l4, l.end, l.pay, l.payLen = c.off, l4, l4+size, l4+udpLen, n-udpLen
-	l.label, l.frag, l.noLen, l.tcp, l.icmpType, l.icmpCode = 0, Frag{}, false, false, 0, 0
-	l.sport, l.dport = binary.BigEndian.Uint16(h[20:]), binary.BigEndian.Uint16(h[22:])
-	l.version, l.proto, l.ttl = 4, flow.ProtoUDP, h[8]
+// plainL4 returns the length of the L4 header t, and its own and its payload's length
+// together, of size bytes that follow the IP header; 0 if it is not TCP, not UDP, or bad.
+func plainL4(t []byte, size int, proto flow.Proto) (hlen, n int) {
+	switch proto {
+	case flow.ProtoTCP:
+		hlen, n = int(t[12]>>4)*4, size
+		if hlen >= tcpLen && hlen <= size {
+			return hlen, n
+		}
+	case flow.ProtoUDP:
+		n = int(binary.BigEndian.Uint16(t[4:]))
+		if n >= udpLen && n <= size {
+			return udpLen, n
+		}
+	}
+	return 0, 0
+}
+
+// overlay is a short way to the same answer as inside, where p, which direct made,
+// carries an Ethernet frame with such a packet again. It reports false for anything
+// else, and leaves p.
+func (d *Decoder) overlay(b []byte, p *Packet) bool {
+	if p.Proto != flow.ProtoUDP || p.NTunnels == MaxTunnels {
+		return false
+	}
+	off, end := p.PayloadOff, p.PayloadOff+p.PayloadLen
+	h := b[off:end]
+	s, next := d.plan.openUDP(p, h)
+	n := s.n + etherLen
+	if next != nextEther || len(h) < n {
+		return false
+	}
+	p.push(s, b, p.IPVersion)
+	if !p.direct(b, off+n, end, uint32(binary.BigEndian.Uint16(h[n-2:]))) {
+		p.NTunnels--
+		return false
+	}
+	return true
 }

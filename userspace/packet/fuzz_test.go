@@ -52,17 +52,32 @@ func fuzzPackets() []packettest.Packet {
 	}, append(tcp.Fragments(8), udp6.Fragments(8)...)...)
 }
 
-// FuzzDecode holds the promises of Decode on any bytes, and the short way of decoding
-// against the long one.
+// dirty is what an earlier frame may have left in a Packet.
+var dirty = packet.Packet{
+	FlowLabel: 7, ICMPType: 7, ICMPCode: 7, TTL: 7, HasTCP: true, HasMAC: true, Cut: true, DecapDepth: true, NVLANs: 3, NTunnels: 4,
+	Frag: packet.Frag{ID: 7, Offset: 7, More: true, Proto: flow.ProtoTCP, Start: 7},
+	TCP:  packet.TCP{Options: flow.OptMSS, MSS: 7, WScale: 7, TSVal: 7, TSEcr: 7, Urgent: 7},
+}
+
+// FuzzDecode holds the promises of Decode on any bytes, and the short ways of decoding
+// against the long one, after any frame.
 func FuzzDecode(f *testing.F) {
 	for _, p := range fuzzPackets() {
 		f.Add(p.Bytes(), uint8(0), uint16(0))
+	}
+	tcp6, udp := packettest.TCP(alice6, bob6).Timestamps(1, 2).Payload("hello"), packettest.UDP(alice, bob).Payload("hello")
+	for _, p := range []packettest.Packet{
+		tcp6, tcp6.VXLAN(7), tcp6.Geneve(7), udp.VXLAN(7).VLAN(5), udp.VLAN(5).VXLAN(7), tcp6.VLAN(1, 2, 3), udp.VXLANGPE(7),
+		udp.VXLAN(1).Geneve(2).VXLAN(3).VXLAN(4), udp.VXLAN(1).Geneve(2).VXLAN(3).VXLAN(4).VXLAN(5),
+	} {
+		f.Add(p.Bytes(), uint8(0), uint16(0))
+		f.Add(p.Bytes()[:len(p.Bytes())-4], uint8(0), uint16(4))
 	}
 	f.Add([]byte{1, 2, 3, 4, 5}, uint8(1), uint16(9))
 	f.Fuzz(func(t *testing.T, frame []byte, link uint8, more uint16) {
 		v := packet.View{Frame: frame, LinkType: fuzzLinks[int(link)%len(fuzzLinks)], OrigLen: len(frame) + int(more)}
 		var d packet.Decoder
-		var p, long packet.Packet
+		p, long := dirty, dirty
 		d.Decode(&v, &p)
 		checkPacket(t, &v, &p)
 		ld := packet.LongDecoder()

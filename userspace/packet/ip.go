@@ -10,7 +10,7 @@ import (
 const maxDatagram = 65535
 
 // A layer is one IP packet on the way in: its IP header, then its L4 header. The
-// innermost that decodes becomes the Packet.
+// innermost that decodes stays the Packet.
 type layer struct {
 	ip, l4, end int // offsets: IP header, L4 header, end on the wire
 	pay, payLen int // L4 payload
@@ -172,7 +172,8 @@ func addresses(b []byte, off int, version uint8, src, dst *[16]byte) {
 		mapIPv4(dst, h[16:20])
 	case 6:
 		h := b[off : off+ipv6Len]
-		*src, *dst = [16]byte(h[8:24]), [16]byte(h[24:40])
+		*src = [16]byte(h[8:24]) // one at a time: together they are copied aside
+		*dst = [16]byte(h[24:40])
 	default:
 		*src, *dst = [16]byte{}, [16]byte{}
 	}

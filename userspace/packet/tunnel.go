@@ -39,174 +39,181 @@ const (
 	teredoOrig  = 8
 )
 
-// descend opens tunnel after tunnel as long as what is inside decodes, and completes p
-// with the innermost packet. It begins at the packet in the first layer.
-func (c *cursor) descend() {
-	out, in := &c.d.layers[0], &c.d.layers[1]
-	for !out.frag.IsFragment() && c.inside(out, in) {
-		if c.done {
-			return
-		}
-		out, in = in, out
-	}
-	out.commit(c.b, c.p)
+// A shell is what the header of a tunnel says, and its length.
+type shell struct {
+	kind  flow.TunnelKind
+	hasID bool
+	id    uint32
+	n     int
 }
 
-// inside decodes the packet that out carries into in, or takes back what it noted and
-// reports false.
-func (c *cursor) inside(out, in *layer) bool {
-	vlans, tunnels := c.p.NVLANs, c.p.NTunnels
-	c.off, c.end = out.pay, out.pay+out.payLen
-	c.carrier, c.carrierVersion = out.ip, out.version
-	if c.open(out) && c.network(in) == flow.Decoded {
+// inside makes p the packet that p carries, or takes back what it noted and reports
+// false.
+func (c *cursor) inside() bool {
+	p := c.p
+	vlans, tunnels := p.NVLANs, p.NTunnels
+	off, end := p.PayloadOff, p.PayloadOff+p.PayloadLen
+	s, next := c.d.plan.open(p, c.b[off:min(end, len(c.b))])
+	if next == 0 {
+		return false
+	}
+	c.off, c.end, c.next, c.carried = off+s.n, end, next, true
+	if (s.kind == flow.TunnelNone || c.push(s) == flow.Decoded) && c.network() == flow.Decoded {
 		return true
 	}
-	c.p.NVLANs, c.p.NTunnels = vlans, tunnels
+	p.NVLANs, p.NTunnels = vlans, tunnels
 	return false
 }
 
-// open reads the tunnel header that l carries, if any.
-func (c *cursor) open(l *layer) bool {
-	switch l.proto {
+// open reads the tunnel header that q carries, if any; h are the captured bytes of its
+// payload. It returns the ethertype of what follows the header, or one of the next
+// constants; 0: there is no tunnel. The kind is TunnelNone if what follows names it.
+func (p *plan) open(q *Packet, h []byte) (s shell, next uint32) {
+	switch q.Proto {
 	case flow.ProtoUDP:
+		return p.openUDP(q, h)
 	case flow.ProtoGRE:
-		return c.gre()
+		return p.gre(h)
 	case flow.ProtoIPIP:
-		return c.ipip(etherIPv4)
+		return p.ipip(etherIPv4)
 	case flow.ProtoIPv6:
-		return c.ipip(etherIPv6)
-	default:
-		return false
+		return p.ipip(etherIPv6)
 	}
-	kind := c.d.plan.kind(l.dport)
+	return shell{}, 0
+}
+
+// openUDP asks the port of the destination, then that of the source.
+func (p *plan) openUDP(q *Packet, h []byte) (s shell, next uint32) {
+	port := q.DstPort
+	kind := p.kind(port)
 	if kind == flow.TunnelNone {
-		kind = c.d.plan.kind(l.sport)
+		port = q.SrcPort
+		kind = p.kind(port)
 	}
 	switch kind {
 	case flow.TunnelVXLAN:
-		return c.vxlan(l)
+		return vxlan(h, q.DstPort == gpePort || port == gpePort)
 	case flow.TunnelGeneve:
-		return c.geneve()
+		return geneve(h)
 	case flow.TunnelGTPU:
-		return c.gtpu()
+		return gtpu(h)
 	case flow.TunnelMPLS:
-		c.next = etherMPLS
-		return true
+		return shell{}, etherMPLS
 	case flow.TunnelTeredo:
-		return c.teredo()
+		return teredo(h, q.PayloadLen)
 	case flow.TunnelAYIYA:
-		return c.ayiya()
+		return ayiya(h, q.PayloadLen)
 	}
-	return false
+	return shell{}, 0
 }
 
-// push notes a tunnel carried by the carrier. At the limit it refuses, so that the packet stays
-// at the level that carries it.
-func (c *cursor) push(kind flow.TunnelKind, id uint32, hasID bool) flow.Cause {
+// push notes a tunnel carried by p, or by no IP packet. At the limit it refuses, so
+// that the packet stays at the level that carries it.
+func (c *cursor) push(s shell) flow.Cause {
 	p := c.p
 	if p.NTunnels == MaxTunnels {
 		p.DecapDepth = true
 		return flow.CauseMalformed
 	}
-	t := &p.Tunnels[p.NTunnels]
-	p.NTunnels++
-	t.Kind, t.ID, t.HasID, t.IPVersion = kind, id, hasID, c.carrierVersion
-	addresses(c.b, c.carrier, c.carrierVersion, &t.Src, &t.Dst)
+	version := uint8(0)
+	if c.carried {
+		version = p.IPVersion
+	}
+	p.push(s, c.b, version)
 	return flow.Decoded
 }
 
-// enter pushes a tunnel and moves past its header of n bytes to what has type next.
-func (c *cursor) enter(kind flow.TunnelKind, id uint32, hasID bool, n int, next uint32) bool {
-	c.advance(n, next)
-	return c.push(kind, id, hasID) == flow.Decoded
-}
-
-// header returns n captured bytes ahead that lie in the tunnel, or nil.
-func (c *cursor) header(n int) []byte {
-	if c.off+n > min(c.end, len(c.b)) {
-		return nil
-	}
-	return c.b[c.off : c.off+n]
+// push appends a tunnel that p, a packet of b with this IP version, carries; 0: that no
+// IP packet carries. There must be room.
+func (p *Packet) push(s shell, b []byte, version uint8) {
+	t := &p.Tunnels[p.NTunnels]
+	p.NTunnels++
+	t.Kind, t.ID, t.HasID, t.IPVersion = s.kind, s.id, s.hasID, version
+	addresses(b, p.IPOff, version, &t.Src, &t.Dst)
 }
 
 // ipip: IP in IP (RFC 2003, RFC 2473, RFC 4213).
-func (c *cursor) ipip(next uint32) bool {
-	return c.d.plan.has(flow.TunnelIPIP) && c.enter(flow.TunnelIPIP, 0, false, 0, next)
+func (p *plan) ipip(next uint32) (shell, uint32) {
+	if !p.has(flow.TunnelIPIP) {
+		return shell{}, 0
+	}
+	return shell{kind: flow.TunnelIPIP}, next
 }
 
-// vxlan: RFC 7348, and VXLAN-GPE on its own port (draft-ietf-nvo3-vxlan-gpe), which
-// names what it carries if its P flag is set.
-func (c *cursor) vxlan(l *layer) bool {
-	h := c.header(vxlanLen)
-	if h == nil || h[0]&0x08 == 0 {
-		return false
+// vxlan: RFC 7348, and VXLAN-GPE on its own port.
+func vxlan(h []byte, gpe bool) (s shell, next uint32) {
+	if len(h) < vxlanLen || h[0]&0x08 == 0 {
+		return shell{}, 0
 	}
-	next := uint32(nextEther)
-	if gpe := l.dport == gpePort || l.sport == gpePort && c.d.plan.kind(l.dport) == flow.TunnelNone; gpe && h[0]&0x04 != 0 {
-		switch h[3] {
-		case 1:
-			next = etherIPv4
-		case 2:
-			next = etherIPv6
-		case 3:
-		case 5:
-			next = etherMPLS
-		default:
-			return false
-		}
+	next = nextEther
+	if gpe && h[0]&0x04 != 0 {
+		next = gpeNext(h[3])
 	}
-	return c.enter(flow.TunnelVXLAN, binary.BigEndian.Uint32(h[4:])>>8, true, vxlanLen, next)
+	return shell{flow.TunnelVXLAN, true, binary.BigEndian.Uint32(h[4:]) >> 8, vxlanLen}, next
+}
+
+// gpeNext maps the next protocol that VXLAN-GPE names if its P flag is set
+// (draft-ietf-nvo3-vxlan-gpe).
+func gpeNext(proto byte) (next uint32) {
+	switch proto {
+	case 1:
+		return etherIPv4
+	case 2:
+		return etherIPv6
+	case 3:
+		return nextEther
+	case 5:
+		return etherMPLS
+	}
+	return 0
 }
 
 // geneve: RFC 8926.
-func (c *cursor) geneve() bool {
-	h := c.header(geneveLen)
-	if h == nil || h[0]>>6 != 0 {
-		return false
+func geneve(h []byte) (s shell, next uint32) {
+	if len(h) < geneveLen || h[0]>>6 != 0 {
+		return shell{}, 0
 	}
 	n := geneveLen + int(h[0]&0x3f)*4
-	next := uint32(binary.BigEndian.Uint16(h[2:]))
+	next = uint32(binary.BigEndian.Uint16(h[2:]))
 	switch next {
 	case greEther:
 		next = nextEther
 	case etherIPv4, etherIPv6:
 	default:
-		return false
+		return shell{}, 0
 	}
-	if c.header(n) == nil {
-		return false
+	if len(h) < n {
+		return shell{}, 0
 	}
-	return c.enter(flow.TunnelGeneve, binary.BigEndian.Uint32(h[4:])>>8, true, n, next)
+	return shell{flow.TunnelGeneve, true, binary.BigEndian.Uint32(h[4:]) >> 8, n}, next
 }
 
 // gtpu: a G-PDU of GTP version 1 (3GPP TS 29.281 §5). The chain of extension headers is
 // read if the E flag says so, and at most 8 of them.
-func (c *cursor) gtpu() bool {
-	h := c.header(gtpLen)
-	if h == nil || h[0]>>4 != 3 || h[1] != 255 {
-		return false
+func gtpu(h []byte) (s shell, next uint32) {
+	if len(h) < gtpLen || h[0]>>4 != 3 || h[1] != 255 {
+		return shell{}, 0
 	}
 	n := gtpLen
 	if h[0]&7 != 0 {
 		n += 4
 	}
 	if h[0]&4 != 0 {
-		if n = c.gtpExtensions(n); n == 0 {
-			return false
+		if n = gtpExtensions(h, n); n == 0 {
+			return shell{}, 0
 		}
 	}
-	if c.header(n) == nil {
-		return false
+	if len(h) < n {
+		return shell{}, 0
 	}
-	return c.enter(flow.TunnelGTPU, binary.BigEndian.Uint32(h[4:]), true, n, nextIP)
+	return shell{flow.TunnelGTPU, true, binary.BigEndian.Uint32(h[4:]), n}, nextIP
 }
 
 // gtpExtensions walks extension headers; the type of the next one is the byte before
 // n. It returns where they end, 0 if they do not.
-func (c *cursor) gtpExtensions(n int) int {
+func gtpExtensions(h []byte, n int) int {
 	for range maxGTPHeaders {
-		h := c.header(n + 1) // and the length byte of the next one
-		if h == nil {
+		if len(h) <= n { // the length byte of the next one
 			return 0
 		}
 		if h[n-1] == 0 {
@@ -217,7 +224,7 @@ func (c *cursor) gtpExtensions(n int) int {
 		}
 		n += int(h[n]) * 4
 	}
-	if h := c.header(n); h != nil && h[n-1] == 0 {
+	if len(h) >= n && h[n-1] == 0 {
 		return n
 	}
 	return 0
@@ -225,23 +232,22 @@ func (c *cursor) gtpExtensions(n int) int {
 
 // gre: version 0 (RFC 2784, 2890), with NVGRE (RFC 7637) and ERSPAN in it, and version
 // 1, which is PPTP's (RFC 2637).
-func (c *cursor) gre() bool {
-	h := c.header(greLen)
-	if h == nil {
-		return false
+func (p *plan) gre(h []byte) (s shell, next uint32) {
+	if len(h) < greLen {
+		return shell{}, 0
 	}
 	flags, proto := binary.BigEndian.Uint16(h), uint32(binary.BigEndian.Uint16(h[2:]))
-	switch flags & greVersion {
-	case 0:
-		return flags&greRouting == 0 && c.gre0(flags, proto)
-	case 1:
-		return proto == grePPP && flags&greKey != 0 && c.pptp(flags)
+	switch version := flags & greVersion; {
+	case version == 0 && flags&greRouting == 0:
+		return p.gre0(h, flags, proto)
+	case version == 1 && flags&greKey != 0 && proto == grePPP:
+		return p.pptp(h, flags)
 	}
-	return false
+	return shell{}, 0
 }
 
 // gre0 reads the optional fields of version 0.
-func (c *cursor) gre0(flags uint16, proto uint32) bool {
+func (p *plan) gre0(h []byte, flags uint16, proto uint32) (s shell, next uint32) {
 	n := greLen
 	if flags&greChecksum != 0 {
 		n += 4
@@ -253,13 +259,11 @@ func (c *cursor) gre0(flags uint16, proto uint32) bool {
 	if flags&greSequence != 0 {
 		n += 4
 	}
-	h := c.header(n)
-	if h == nil {
-		return false
+	if len(h) < n {
+		return shell{}, 0
 	}
 	if proto == greERSPAN2 || proto == greERSPAN3 {
-		c.off += n
-		return c.d.plan.has(flow.TunnelERSPAN) && c.erspan(proto, flags&greSequence != 0)
+		return p.erspan(h, n, proto, flags&greSequence != 0)
 	}
 	id, hasID := uint32(0), flags&greKey != 0
 	if hasID {
@@ -272,74 +276,86 @@ func (c *cursor) gre0(flags uint16, proto uint32) bool {
 	case grePPP:
 		proto = nextPPP
 	default:
-		return false
+		return shell{}, 0
 	}
-	return c.d.plan.has(flow.TunnelGRE) && c.enter(flow.TunnelGRE, id, hasID, n, proto)
+	if !p.has(flow.TunnelGRE) {
+		return shell{}, 0
+	}
+	return shell{flow.TunnelGRE, hasID, id, n}, proto
 }
 
-// erspan: draft-foschiano-erspan. Type I, without a sequence number, has no header.
-func (c *cursor) erspan(proto uint32, sequence bool) bool {
+// erspan: draft-foschiano-erspan; its header is at n. Type I, without a sequence
+// number, has none.
+func (p *plan) erspan(h []byte, n int, proto uint32, sequence bool) (s shell, next uint32) {
+	if !p.has(flow.TunnelERSPAN) {
+		return shell{}, 0
+	}
 	if proto == greERSPAN2 && !sequence {
-		return c.enter(flow.TunnelERSPAN, 0, false, 0, nextEther)
+		return shell{kind: flow.TunnelERSPAN, n: n}, nextEther
 	}
-	n, version := erspan2Len, byte(1)
+	size, version := erspan2Len, byte(1)
 	if proto == greERSPAN3 {
-		n, version = erspan3Len, 2
+		size, version = erspan3Len, 2
 	}
-	h := c.header(n)
-	if h == nil || h[0]>>4 != version {
-		return false
+	h = h[n:]
+	if len(h) < size || h[0]>>4 != version {
+		return shell{}, 0
 	}
 	if proto == greERSPAN3 && h[11]&1 != 0 { // O: an optional subheader follows
-		n += 8
+		size += 8
 	}
 	session := uint32(binary.BigEndian.Uint16(h[2:]) & 0x3ff)
-	return c.enter(flow.TunnelERSPAN, session, true, n, nextEther)
+	return shell{flow.TunnelERSPAN, true, session, n + size}, nextEther
 }
 
 // pptp: enhanced GRE with a PPP frame in it, perhaps after the address and control
 // bytes of HDLC framing. Encrypted or compressed ones have another PPP protocol.
-func (c *cursor) pptp(flags uint16) bool {
-	h := c.header(pptpLen)
-	if h == nil || flags&greSequence == 0 || !c.d.plan.has(flow.TunnelPPTP) {
-		return false
+func (p *plan) pptp(h []byte, flags uint16) (s shell, next uint32) {
+	if len(h) < pptpLen || flags&greSequence == 0 || !p.has(flow.TunnelPPTP) {
+		return shell{}, 0
 	}
 	n := pptpLen + 4
 	if flags&greAck != 0 {
 		n += 4
 	}
-	if f := c.header(n + 2); f != nil && f[n] == 0xff && f[n+1] == 0x03 {
+	if len(h) >= n+2 && h[n] == 0xff && h[n+1] == 0x03 {
 		n += 2
 	}
 	call := binary.BigEndian.Uint16(h[6:])
-	return c.enter(flow.TunnelPPTP, uint32(call), true, n, nextPPP)
+	return shell{flow.TunnelPPTP, true, uint32(call), n}, nextPPP
 }
 
 // teredo: RFC 4380 §5.1.1, an authentication header and an origin indication may
-// come first.
-func (c *cursor) teredo() bool {
-	if h := c.header(teredoAuth); h != nil && h[0] == 0 && h[1] == 1 {
-		c.off += teredoAuth + int(h[2]) + int(h[3]) + teredoNonce
+// come first. The datagram has size bytes.
+func teredo(h []byte, size int) (s shell, next uint32) {
+	n := 0
+	if len(h) >= teredoAuth && h[0] == 0 && h[1] == 1 {
+		n = min(teredoAuth+int(h[2])+int(h[3])+teredoNonce, len(h))
 	}
-	if h := c.header(teredoOrig); h != nil && h[0] == 0 && h[1] == 0 {
-		c.off += teredoOrig
+	if o := h[n:]; len(o) >= teredoOrig && o[0] == 0 && o[1] == 0 {
+		n += teredoOrig
 	}
-	return c.fills() && c.enter(flow.TunnelTeredo, 0, false, 0, etherIPv6)
+	if !fills(h[n:], size-n) {
+		return shell{}, 0
+	}
+	return shell{kind: flow.TunnelTeredo, n: n}, etherIPv6
 }
 
-// ayiya: draft-massar-v6ops-ayiya; only the opcode "forward" with IPv6 in it.
-func (c *cursor) ayiya() bool {
-	h := c.header(ayiyaLen)
-	if h == nil || h[2]&15 != 1 || h[3] != byte(flow.ProtoIPv6) {
-		return false
+// ayiya: draft-massar-v6ops-ayiya; only the opcode "forward" with IPv6 in it. The
+// datagram has size bytes.
+func ayiya(h []byte, size int) (s shell, next uint32) {
+	if len(h) < ayiyaLen || h[2]&15 != 1 || h[3] != byte(flow.ProtoIPv6) {
+		return shell{}, 0
 	}
-	c.off += ayiyaLen + 1<<(h[0]>>4) + int(h[1]>>4)*4
-	return c.fills() && c.enter(flow.TunnelAYIYA, 0, false, 0, etherIPv6)
+	n := ayiyaLen + 1<<(h[0]>>4) + int(h[1]>>4)*4
+	if n > len(h) || !fills(h[n:], size-n) {
+		return shell{}, 0
+	}
+	return shell{kind: flow.TunnelAYIYA, n: n}, etherIPv6
 }
 
-// fills reports whether an IPv6 packet lies ahead that fills the tunnel to its end.
-// It is asked where a port is all that speaks for a tunnel.
-func (c *cursor) fills() bool {
-	h := c.header(ipv6Len)
-	return h != nil && h[0]>>4 == 6 && ipv6Len+int(binary.BigEndian.Uint16(h[4:])) == c.end-c.off
+// fills reports whether h begins an IPv6 packet of size bytes. It is asked where a
+// port is all that speaks for a tunnel.
+func fills(h []byte, size int) bool {
+	return len(h) >= ipv6Len && h[0]>>4 == 6 && ipv6Len+int(binary.BigEndian.Uint16(h[4:])) == size
 }
