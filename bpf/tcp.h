@@ -221,10 +221,9 @@ __noinline __u32 fs_judge(__u64 word, __u64 learnt, const struct fs_ends *e, con
  */
 __noinline __u64 fs_time_handshake(__u64 word, __u64 next, const struct fs_packet *p, __u64 peer_first, bool dir)
 {
-	__u64 syns = fs_bit(FS_TCP_SYN, 0) | fs_bit(FS_TCP_SYN, 1);
 	__u64 delay;
 
-	if (!p || next & FS_TCP_RESENT_SYN || (next & syns) != syns)
+	if (!p || next & FS_TCP_RESENT_SYN || !(next & fs_bit(FS_TCP_SYN, !dir)))
 		return next;
 	if (p->tcp_flags & FS_SYN) {
 		if (p->tcp_flags & FS_ACK && dir != fs_initiator(next))

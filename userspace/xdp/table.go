@@ -296,8 +296,13 @@ type Counts struct {
 	First, Last                           flow.Timestamp
 	Flags                                 flow.TCPFlags
 	TTLMin, TTLMax                        uint8
-	ZeroWindows, DuplicateACKs            uint64
-	RTT                                   flow.RTT // without samples of 4.29 s or more, which records bring
+	// NextSeq is the end of the highest TCP segment; it stands still after a FIN.
+	NextSeq flow.Seq
+	// ZeroWindows were announced after another window; ZeroPackets are all those
+	// with window 0 but resets. Retransmissions are segments that end at NextSeq
+	// or before. Each stays at 65 535 once there; DuplicateACKs does not.
+	ZeroWindows, ZeroPackets, Retransmissions, DuplicateACKs uint64
+	RTT                                                      flow.RTT // without samples of 4.29 s or more, which records bring
 	// LostBytes of payload, and Lost records, found the ring full since the last
 	// record of the direction.
 	LostBytes uint32
@@ -334,7 +339,9 @@ func (t *Table) counts(p place, d int, c *Counts) {
 	}
 	c.First, c.Last = t.clock.wall(atomic.LoadUint64(&cold.First)), t.clock.wall(atomic.LoadUint64(&n.Last))
 	c.TTLMin, c.TTLMax = p.cold.TtlMin[d], p.cold.TtlMax[d]
-	c.ZeroWindows, c.DuplicateACKs = uint64(cold.ZeroWindows), uint64(atomic.LoadUint32(&cold.DuplicateAcks))
+	c.NextSeq = flow.Seq(atomic.LoadUint32(&n.NextSeq))
+	c.ZeroWindows, c.ZeroPackets = uint64(cold.ZeroWindows), uint64(cold.ZeroPackets)
+	c.Retransmissions, c.DuplicateACKs = uint64(cold.Retransmissions), uint64(atomic.LoadUint32(&cold.DuplicateAcks))
 	c.LostBytes, c.Lost = lost(atomic.LoadUint32(&cold.Lost))
 	c.RTT = flow.RTT{
 		Min: time.Duration(cold.RttMin), Max: time.Duration(cold.RttMax),
