@@ -96,7 +96,7 @@ func (d *Decoder) overlay(b []byte, p *Packet) bool {
 	if next != nextEther || len(h) < n {
 		return false
 	}
-	p.push(s, b, p.IPVersion)
+	p.push(s, p.IPVersion)
 	if !p.direct(b, off+n, end, uint32(binary.BigEndian.Uint16(h[n-2:]))) {
 		p.NTunnels--
 		return false

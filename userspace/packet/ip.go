@@ -163,7 +163,7 @@ func (l *layer) commitL4(b []byte, p *Packet) {
 	}
 }
 
-// addresses copies the addresses of the IP header at off; version 0 has none.
+// addresses copies the addresses of the IP header at off.
 func addresses(b []byte, off int, version uint8, src, dst *[16]byte) {
 	switch version {
 	case 4:
@@ -174,8 +174,6 @@ func addresses(b []byte, off int, version uint8, src, dst *[16]byte) {
 		h := b[off : off+ipv6Len]
 		*src = [16]byte(h[8:24]) // one at a time: together they are copied aside
 		*dst = [16]byte(h[24:40])
-	default:
-		*src, *dst = [16]byte{}, [16]byte{}
 	}
 }
 

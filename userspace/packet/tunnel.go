@@ -119,17 +119,22 @@ func (c *cursor) push(s shell) flow.Cause {
 	if c.carried {
 		version = p.IPVersion
 	}
-	p.push(s, c.b, version)
+	p.push(s, version)
 	return flow.Decoded
 }
 
-// push appends a tunnel that p, a packet of b with this IP version, carries; 0: that no
-// IP packet carries. There must be room.
-func (p *Packet) push(s shell, b []byte, version uint8) {
+// push appends a tunnel that p, a packet of this IP version, carries; 0: that no IP
+// packet carries. There must be room.
+func (p *Packet) push(s shell, version uint8) {
 	t := &p.Tunnels[p.NTunnels]
 	p.NTunnels++
 	t.Kind, t.ID, t.HasID, t.IPVersion = s.kind, s.id, s.hasID, version
-	addresses(b, p.IPOff, version, &t.Src, &t.Dst)
+	if version == 0 {
+		t.Src, t.Dst = [16]byte{}, [16]byte{}
+		return
+	}
+	t.Src = p.Src // one at a time: together they are copied aside
+	t.Dst = p.Dst
 }
 
 // ipip: IP in IP (RFC 2003, RFC 2473, RFC 4213).
