@@ -71,7 +71,7 @@ func TestConversation(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", tt.name, full), func(t *testing.T) {
 				var l listener
 				c := pipeline.NewConversations(t.Context(), conversationOptions(), full, l.read)
-				if err := pipeline.Replay(t.Context(), source(tt.packets...), c); err != nil {
+				if err := pipeline.Replay(t.Context(), trace(tt.packets...), c); err != nil {
 					t.Fatal(err)
 				}
 				if got := l.words[keyOf(t)]; !slices.Equal(got, tt.want) {
@@ -198,7 +198,7 @@ func TestConversationReaderLeaves(t *testing.T) {
 			return
 		}
 	})
-	if err := pipeline.Replay(t.Context(), source(many(300)...), c); err != nil {
+	if err := pipeline.Replay(t.Context(), trace(many(300)...), c); err != nil {
 		t.Fatal(err)
 	}
 	if s := c.Summary(); s.PacketsTracked != 303 {
@@ -236,7 +236,7 @@ func TestConversationsHandler(t *testing.T) {
 	opt := conversationOptions()
 	opt.Handler = l.handle
 	c := pipeline.NewConversations(t.Context(), opt, pipeline.Block, new(listener).read)
-	if err := pipeline.Replay(t.Context(), source(open().a("PA", 1001, 5001, "x").list...), c); err != nil {
+	if err := pipeline.Replay(t.Context(), trace(open().a("PA", 1001, 5001, "x").list...), c); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"started", "state_change", "state_change", "established", "closed end_of_input"}; !slices.Equal(l.events, want) {

@@ -225,7 +225,7 @@ type traced struct {
 	err    error
 }
 
-func source(packets ...packettest.Packet) *traced {
+func trace(packets ...packettest.Packet) *traced {
 	return &traced{packettest.Trace(packets...), io.EOF}
 }
 
@@ -241,7 +241,7 @@ func TestEvents(t *testing.T) {
 	handled := 0
 	d := pipeline.NewSessionDriver(lineOptions(func(*pipeline.SessionEvent[flow.Key]) { handled++ }))
 	var l teller
-	for e, err := range d.Events(t.Context(), source(open().a("PA", 1001, 5001, "one\n").list...)) {
+	for e, err := range d.Events(t.Context(), trace(open().a("PA", 1001, 5001, "one\n").list...)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,19 +263,19 @@ func TestEventsOfEveryDriver(t *testing.T) {
 	}{
 		"flow": {func() (n int) {
 			d := pipeline.NewFlowDriver(flowOptions{Options: opt})
-			for range d.Events(t.Context(), source(packets...)) {
+			for range d.Events(t.Context(), trace(packets...)) {
 				n++
 			}
 			return n
 		}, 2 + 3 + 5 + 2},
 		"session": {func() (n int) {
-			for range pipeline.NewSessionDriver(opt).Events(t.Context(), source(packets...)) {
+			for range pipeline.NewSessionDriver(opt).Events(t.Context(), trace(packets...)) {
 				n++
 			}
 			return n
 		}, 2 + 3 + 2 + 2},
 		"datagram": {func() (n int) {
-			for range pipeline.NewDatagramDriver(opt).Events(t.Context(), source(packets...)) {
+			for range pipeline.NewDatagramDriver(opt).Events(t.Context(), trace(packets...)) {
 				n++
 			}
 			return n
@@ -291,7 +291,7 @@ func TestEventsOfEveryDriver(t *testing.T) {
 func TestEventsLeft(t *testing.T) {
 	var l teller
 	d := pipeline.NewSessionDriver(lineOptions(nil))
-	for e := range d.Events(t.Context(), source(open().list...)) {
+	for e := range d.Events(t.Context(), trace(open().list...)) {
 		l.handle(e)
 		if e.Kind == pipeline.StateChange {
 			break
@@ -315,7 +315,7 @@ func TestEventsError(t *testing.T) {
 		want   error
 	}{
 		"of the source":  {false, &traced{packettest.Trace(open().list...), errCut}, errCut},
-		"of the context": {true, source(open().a("PA", 1001, 5001, "one").list...), context.Canceled},
+		"of the context": {true, trace(open().a("PA", 1001, 5001, "one").list...), context.Canceled},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
