@@ -196,7 +196,7 @@ func fragmentFrames() []pt.Packet {
 // tracked all the same, a later one is an orphan at once.
 func TestFullFragmentTable(t *testing.T) {
 	f := newFollower(load(t, knobs{"fs_replay": uint8(1)}), t)
-	const datagrams = 40000
+	const datagrams = 6000
 	p := udp4().Payload("0123456789abcdef0123456789abcdef").Fragments(24)
 	verdicts := map[packet.FragVerdict]int{}
 	for id := range datagrams {

@@ -14,7 +14,10 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
@@ -72,6 +75,7 @@ func load(t testing.TB, k knobs) *kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
+	withoutFragments(t, spec)
 	for name, value := range k {
 		if err := spec.Variables[name].Set(value); err != nil {
 			t.Fatalf("set %s: %v", name, err)
@@ -87,6 +91,24 @@ func load(t testing.TB, k knobs) *kernel {
 	}
 	t.Cleanup(func() { kern.objects.Close() })
 	return &kern
+}
+
+// withoutFragments makes the programs loadable before Linux 5.18, which has no XDP frames of
+// several buffers.
+func withoutFragments(t testing.TB, spec *ebpf.CollectionSpec) {
+	err := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, ebpf.ErrNotSupported) {
+		t.Fatal(err)
+	}
+	if err := spec.Variables["fs_frags"].Set(uint8(0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range spec.Programs {
+		p.Flags &^= unix.BPF_F_XDP_HAS_FRAGS
+	}
 }
 
 // An xdpMD is struct xdp_md, of which a test run reads the first three fields.
