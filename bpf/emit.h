@@ -50,7 +50,21 @@ struct fs_out {
 	bool			skb;		/* ctx is that of tc */
 };
 
-static __always_inline long out_load(const struct fs_out *o, __u32 off, void *to, __u32 n)
+/* fs_within is n, which is from 1 to the constant max, in words that every verifier
+ * follows: before Linux 6.8 it learns nothing from n != 0, and forgets the range of 32
+ * bits that the compiler puts on the stack.
+ */
+#define fs_within(n, max) ({					\
+	__u64 _n = (n);						\
+	asm volatile("if %[v] > 0 goto +1\n\t"			\
+		     "%[v] = 1\n\t"				\
+		     "if %[v] <= %[m] goto +1\n\t"		\
+		     "%[v] = 1"					\
+		     : [v] "+r"(_n) : [m] "i"(max));		\
+	_n;							\
+})
+
+static __always_inline long out_load(const struct fs_out *o, __u32 off, void *to, __u64 n)
 {
 	if (o->skb)
 		return bpf_skb_load_bytes(o->ctx, off, to, n);
@@ -247,9 +261,7 @@ static __always_inline bool put(const struct fs_out *o, __u32 off, __u32 n,
 		return false;
 	*r = *o->head;
 	between_write(o, r + 1, between);
-	barrier_var(n);	/* or the compiler forgets what the verifier has to know */
-	if (n && n <= size - sizeof(*r) - between &&
-	    out_load(o, off, (void *)(r + 1) + between, n)) {
+	if (n && out_load(o, off, (void *)(r + 1) + between, fs_within(n, size - sizeof(*r) - between))) {
 		r->cap_len = 0;
 		fs_count(FS_COUNT_LOAD_FAILED, 1, n);
 	}
@@ -281,8 +293,7 @@ static __always_inline bool put_blocks(const struct fs_out *o, __u32 off, __u32 
 	for (i = 0; i < FS_BLOCKS && n; i++) {
 		to = bpf_dynptr_data(&room, before + i * FS_BLOCK, FS_BLOCK);
 		len = n < FS_BLOCK ? n : FS_BLOCK;
-		barrier_var(len);
-		if (!to || !len || len > FS_BLOCK || out_load(o, off, to, len))
+		if (!to || out_load(o, off, to, fs_within(len, FS_BLOCK)))
 			break;
 		off += len;
 		n -= len;
