@@ -319,3 +319,59 @@ func decapKnobs(d packet.Decap) knobs {
 	enable(flow.TunnelGTPU, d.GTPU != packet.Ports{}, d.GTPU[:]...)
 	return knobs{"fs_replay": uint8(1), "fs_decap": kinds, "fs_tunnel_ports": list, "fs_tunnel_port_mask": mask}
 }
+
+// TestWrapsAgree puts packets into tunnels into tunnels, of any kinds in any order, then
+// changes some bytes and cuts the frame.
+func TestWrapsAgree(t *testing.T) {
+	k := load(t, knobs{"fs_replay": uint8(1)})
+	inner := []packettest.Packet{
+		tcp4(), tcp6(), udp4(), udp6(), packettest.ICMP(v4a, v4b), tcp4().IPOptions(1, 1), tcp4().PadTo60(),
+		tcp4().Payload("12345678").Edit(fragment(0, true)), tcp6().AtomicFragment(5), udp6().Ext(flow.ProtoDstOpts, 1, 2, 3),
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var d packet.Decoder
+		p := rapid.SampledFrom(inner).Draw(t, "inner")
+		for _, w := range rapid.SliceOfN(rapid.SampledFrom(wraps), 0, 6).Draw(t, "wraps") {
+			p = w.wrap(p)
+		}
+		v := p.View()
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			v.Frame[rapid.IntRange(0, len(v.Frame)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		if rapid.Bool().Draw(t, "cut") {
+			v.Frame = v.Frame[:rapid.IntRange(0, len(v.Frame)).Draw(t, "captured")]
+		}
+		k.check(t, &d, &v, 0)
+	})
+}
+
+// A wrapping puts a packet into something.
+type wrapping struct {
+	name string
+	wrap func(packettest.Packet) packettest.Packet
+}
+
+// String names w where a property fails.
+func (w wrapping) String() string { return w.name }
+
+var wraps = []wrapping{
+	{"vlan", func(p packettest.Packet) packettest.Packet { return p.VLAN(7) }},
+	{"qinq", func(p packettest.Packet) packettest.Packet { return p.QinQ(8) }},
+	{"mpls", func(p packettest.Packet) packettest.Packet { return p.MPLS(17, 18) }},
+	{"pseudowire", func(p packettest.Packet) packettest.Packet { return p.MPLSEthernet(false, 17) }},
+	{"control word", func(p packettest.Packet) packettest.Packet { return p.MPLSEthernet(true, 17) }},
+	{"pppoe", func(p packettest.Packet) packettest.Packet { return p.PPPoE(9) }},
+	{"vxlan", func(p packettest.Packet) packettest.Packet { return p.VXLAN(1) }},
+	{"vxlan 6", func(p packettest.Packet) packettest.Packet { return p.Via(v6a, v6b).VXLAN(1).Via("", "") }},
+	{"vxlan gpe", func(p packettest.Packet) packettest.Packet { return p.VXLANGPE(2) }},
+	{"geneve", func(p packettest.Packet) packettest.Packet { return p.Geneve(3, 1, 2, 3, 4) }},
+	{"gtpu", func(p packettest.Packet) packettest.Packet { return p.GTPU(4, []byte{1, 2, 3}) }},
+	{"gre", func(p packettest.Packet) packettest.Packet { return p.GRE("CKS", 5) }},
+	{"nvgre", func(p packettest.Packet) packettest.Packet { return p.GREEthernet("K", 6) }},
+	{"erspan 1", func(p packettest.Packet) packettest.Packet { return p.ERSPAN(1, 0) }},
+	{"erspan 3", func(p packettest.Packet) packettest.Packet { return p.ERSPAN(3, 7) }},
+	{"pptp", func(p packettest.Packet) packettest.Packet { return p.PPTP(8) }},
+	{"ipip", func(p packettest.Packet) packettest.Packet { return p.IPIP() }},
+	{"teredo", func(p packettest.Packet) packettest.Packet { return p.InUDP(3544, nil, false) }},
+	{"ayiya", func(p packettest.Packet) packettest.Packet { return p.InUDP(5072, ayiya(1, 41), false) }},
+}
