@@ -27,8 +27,8 @@ static __always_inline __u32 fs_flow_label(const void *ipv6)
 	return bpf_ntohl(*(const __be32 *)ipv6) & 0xfffff;
 }
 
-/* walk_ip_begins forgets what an outer packet had. room: bytes up to the end of what
- * the header is in.
+/* walk_ip_begins forgets what an outer packet had, and returns the bytes up to the end of
+ * what the header is in.
  */
 static __always_inline __u32 walk_ip_begins(struct fs_walk *w)
 {
