@@ -155,9 +155,11 @@ func (d *FlowDriver[K, S]) track(frame []byte) {
 	f := d.table.Observe(in)
 	d.pkt.Time = in.Time
 	d.inHand = f
-	late := d.takeWaiting(in)
-	for i := range late {
-		d.table.Observe(&late[i])
+	if d.waiting.Packets > 0 {
+		late := d.takeWaiting(in)
+		for i := range late {
+			d.table.Observe(&late[i])
+		}
 	}
 	switch {
 	case in.Seg != nil:

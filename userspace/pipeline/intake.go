@@ -121,13 +121,10 @@ func (n *intake[K]) fill(in *tracker.Input[K], frame []byte) {
 	}
 }
 
-// takeWaiting returns the fragments that waited for the packet in hand, if any, as two
-// inputs of its flow: all of them at the first time, and nothing at the last.
+// takeWaiting returns the fragments that waited for the packet in hand as two inputs
+// of its flow: all of them at the first time, and nothing at the last.
 func (n *intake[K]) takeWaiting(in *tracker.Input[K]) []tracker.Input[K] {
 	a := n.waiting
-	if a.Packets == 0 {
-		return nil
-	}
 	n.waiting = packet.Account{}
 	counted, last := &n.late[0], &n.late[1]
 	*counted = *in

@@ -48,9 +48,11 @@ func (d *SessionDriver[K]) track(frame []byte) {
 	f := w.table.Observe(in)
 	d.pkt.Time = in.Time
 	d.describe(f)
-	late := d.takeWaiting(in)
-	for i := range late {
-		w.table.Observe(&late[i])
+	if d.waiting.Packets > 0 {
+		late := d.takeWaiting(in)
+		for i := range late {
+			w.table.Observe(&late[i])
+		}
 	}
 	w.enter(f, in.Time)
 	if d.x.Sessions {

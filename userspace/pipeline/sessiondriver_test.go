@@ -67,7 +67,7 @@ func replay(t *testing.T, opt pipeline.Options[flow.Key], packets ...packettest.
 	t.Helper()
 	d := pipeline.NewSessionDriver(opt)
 	for _, v := range packettest.Trace(packets...) {
-		d.Frame(&v)
+		d.Track(&v)
 	}
 	d.Finish()
 	s := d.Summary()
@@ -247,11 +247,11 @@ func TestUnansweredIndependentOfSweeps(t *testing.T) {
 		}
 		d := pipeline.NewSessionDriver(opt)
 		frames := packettest.Trace(packets...)
-		d.Frame(&frames[0])
+		d.Track(&frames[0])
 		for at := every; every > 0 && at < 45*time.Second; at += every {
 			d.Sweep(packettest.Start.Add(at))
 		}
-		d.Frame(&frames[1])
+		d.Track(&frames[1])
 		d.Finish()
 		return l
 	}
@@ -267,10 +267,10 @@ func TestFrameAllocatesNothing(t *testing.T) {
 	d := pipeline.NewSessionDriver(pipeline.Options[flow.Key]{Extractor: packet.FiveTuple{}})
 	frames := packettest.Trace(open().a("PA", 1001, 5001, "data").b("A", 5001, 1005, "").list...)
 	for i := range frames {
-		d.Frame(&frames[i])
+		d.Track(&frames[i])
 	}
 	ack := frames[len(frames)-1]
-	if n := testing.AllocsPerRun(100, func() { d.Frame(&ack) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { d.Track(&ack) }); n != 0 {
 		t.Errorf("%v allocations a packet, want 0", n)
 	}
 }
