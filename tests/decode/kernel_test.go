@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flowscope/flowscope-xdp/tests/decode/gen"
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 )
@@ -43,18 +43,6 @@ const (
 	bitFragMore
 )
 
-// needRoot skips a test that may not load programs, and fails it where it has to run.
-func needRoot(t testing.TB) {
-	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("root is needed to load eBPF programs")
-	default:
-		t.Skip("root is needed to load eBPF programs")
-	}
-}
-
 // A kernel is the loaded parser. It decodes one frame at a time.
 type kernel struct {
 	objects gen.DecodeObjects
@@ -67,7 +55,7 @@ type knobs map[string]any
 // load loads the parser with its knobs set.
 func load(t testing.TB, k knobs) *kernel {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatalf("raise the limit of locked memory: %v", err)
 	}
