@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 10s
 export CGO_ENABLED ?= 0
 
-.PHONY: help generate build demo run test test-unit test-privileged bench bench-kernel fuzz lint fmt clean
+.PHONY: help generate build demo run test test-unit test-privileged bench bench-kernel test-kernels fuzz lint fmt clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test-privileged: ## the tests that load and attach the programs (root)
 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./userspace/...
+
+bench-kernel: ## what the XDP program costs a packet, on live frames (root)
+	$(GO) run ./tests/bench
+
+test-kernels: ## the privileged tests on Linux 6.1 and 6.12 in qemu
+	./tests/kernels/run.sh
 
 fuzz: ## every fuzz target, FUZZTIME each (default 10s)
 	./tests/fuzz.sh $(FUZZTIME)

@@ -138,8 +138,9 @@ func (l *Live) finish() error {
 	if _, err := l.kernel.Ring(0).Read(0, l.record); err != nil {
 		errs = append(errs, err)
 	}
+	l.driver.Sweep(l.newest) // places of flows that have ended are free from here on
+	l.newest, l.scanned = flow.MaxTimestamp, 0
 	for first := true; first || l.scanned != 0; first = false {
-		l.newest = flow.MaxTimestamp
 		l.findLost()
 	}
 	l.driver.Finish()
