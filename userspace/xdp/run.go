@@ -28,9 +28,11 @@ const (
 	minFrame = 14
 )
 
-// runner gives frames to the program.
+// runner gives frames to the program. It keeps what a run needs, so that none allocates.
 type runner struct {
 	buf []byte
+	ctx testContext
+	opt ebpf.RunOptions
 }
 
 // testContext is struct xdp_md.
@@ -47,9 +49,11 @@ func (e *Engine) Run(frame []byte, m Meta) error {
 		return errNoReplay
 	}
 	frame = frame[:min(len(frame), MaxFrame)]
-	b := e.runner.input(frame, m)
-	ctx := testContext{Data: metaSize, DataEnd: uint32(len(b))}
-	if _, err := e.coll.Programs["flowscope_xdp"].Run(&ebpf.RunOptions{Data: b, Context: ctx}); err != nil {
+	r := &e.runner
+	r.opt.Data = r.input(frame, m)
+	r.ctx = testContext{Data: metaSize, DataEnd: uint32(len(r.opt.Data))}
+	r.opt.Context = &r.ctx
+	if _, err := e.coll.Programs["flowscope_xdp"].Run(&r.opt); err != nil {
 		return fmt.Errorf("run a frame of %d bytes: %w", len(frame), err)
 	}
 	return nil
