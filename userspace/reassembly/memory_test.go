@@ -108,7 +108,7 @@ func TestMemoryShared(t *testing.T) {
 		wg.Go(func() {
 			sh := NewShared(Options{Memory: mem})
 			var out anomalyCounter
-			flows := make([]Assembler, 5000)
+			flows := make([]Assembler, 10_000) // more than the account has room for
 			for i := range flows {
 				openAndHold(&flows[i], sh, &out)
 			}
