@@ -186,6 +186,13 @@ func (d *FlowDriver[K, S]) Finalize() {
 		d.inHand = nil
 		d.table.Finish(f, &d.in)
 	}
+	if len(d.held) > 0 {
+		d.handHeld()
+	}
+}
+
+// handHeld hands out the ends that waited.
+func (d *FlowDriver[K, S]) handHeld() {
 	for i := range d.held {
 		d.hand(&d.held[i])
 		d.held[i] = heldEnd[K, S]{}

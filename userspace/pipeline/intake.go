@@ -35,7 +35,9 @@ func (n *intake[K]) admit(v *packet.View) bool {
 	n.sum.PacketsSeen++
 	n.sum.BytesSeen += size
 	duplicate := n.dedup != nil && !n.dedup.Keep(v)
-	n.tell.frame(duplicate)
+	if n.tell.rec != nil {
+		n.tell.frame(duplicate)
+	}
 	if !duplicate {
 		return true
 	}

@@ -39,11 +39,8 @@ func newTelemetry(rec metrics.Recorder, log *slog.Logger, messages bool) telemet
 	return t
 }
 
-// frame takes a frame that was seen.
+// frame takes a frame that was seen. It wants a recorder.
 func (t *telemetry) frame(duplicate bool) {
-	if t.rec == nil {
-		return
-	}
 	t.rec.Add(metrics.Packets, 1, metrics.Labels{})
 	if duplicate {
 		t.rec.Add(metrics.PacketsDuplicate, 1, metrics.Labels{})
