@@ -183,7 +183,11 @@ func (d *FlowDriver[K, S]) emit(e *flow.Event[K]) {
 	}
 }
 
-func (d *FlowDriver[K, S]) levels() { d.say.levels(d.table.Len(), d.table.Full(), d.shared.Used()) }
+func (d *FlowDriver[K, S]) levels() {
+	if d.say.rec != nil {
+		d.say.levels(d.table.Len(), d.table.Full(), d.shared.Used())
+	}
+}
 
 // ended takes a flow that the table has let go of: it is handed out now, or by
 // Finalize.

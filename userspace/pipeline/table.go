@@ -97,7 +97,11 @@ func (w *worker[K]) ended(f *tracked[K], e *flow.Event[K]) {
 	w.levels()
 }
 
-func (w *worker[K]) levels() { w.tell.levels(w.table.Len(), w.table.Full(), w.shared.Memory().Used()) }
+func (w *worker[K]) levels() {
+	if w.tell.rec != nil {
+		w.tell.levels(w.table.Len(), w.table.Full(), w.shared.Memory().Used())
+	}
+}
 
 // leave hands out the record of a flow that ended.
 func (w *worker[K]) leave(f *tracked[K], e *flow.Event[K]) {

@@ -67,11 +67,8 @@ func (t *telemetry) started(l4 flow.L4) {
 }
 
 // levels takes how much there is of what grows: open flows, the part of the table
-// that they fill, and the bytes that held segments take.
+// that they fill, and the bytes that held segments take. It wants a recorder.
 func (t *telemetry) levels(flows int, full float64, memory int64) {
-	if t.rec == nil {
-		return
-	}
 	t.rec.Set(metrics.FlowsActive, float64(flows))
 	t.rec.Set(metrics.TableFill, full)
 	t.rec.Set(metrics.ReassemblyMemory, float64(memory))
