@@ -45,7 +45,7 @@ func FuzzHTTP1(f *testing.F) {
 
 // FuzzProbe wants an answer within 64 bytes, which longer input does not change.
 func FuzzProbe(f *testing.F) {
-	for _, seed := range []string{get, empty, "\r\nGET /", "OPTIONS * RTSP/1.0\r\n", "HTTP/1.1"} {
+	for _, seed := range []string{get, empty, "0 /\n" + strings.Repeat("0", 60), "\r\nGET /", "OPTIONS * RTSP/1.0\r\n", "HTTP/1.1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -544,6 +544,7 @@ func TestProbe(t *testing.T) {
 		{"220 ftp ready\r\n", parsers.No},
 		{"\x16\x03\x01\x02\x00\x01", parsers.No},
 		{"GET /\r\n", parsers.No},
+		{"GET /\r\n" + strings.Repeat("a", 100), parsers.No},
 		{strings.Repeat("A", 200), parsers.No},
 		{strings.Repeat("\r\n", 100), parsers.No},
 	}

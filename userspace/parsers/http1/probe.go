@@ -21,7 +21,7 @@ func Probe(_ flow.Side, b []byte) parsers.Result {
 	if bytes.HasPrefix(line, []byte("HTTP/")) {
 		r = probeStatus(line)
 	} else {
-		r = probeRequest(line, full)
+		r = probeRequest(line, full && !whole)
 	}
 	if r == parsers.More && (whole || full) {
 		return parsers.No
@@ -47,14 +47,14 @@ func probeStatus(line []byte) parsers.Result {
 
 // probeRequest looks at the beginning of a request line. When it is cut because
 // the target is long, the form of the target decides.
-func probeRequest(line []byte, full bool) parsers.Result {
+func probeRequest(line []byte, cut bool) parsers.Result {
 	if badToken(line, false) {
 		return parsers.No
 	}
 	if v := bytes.Index(line, []byte(" HTTP/1.")); v > 0 && bytes.IndexByte(line[:v], ' ') > 0 {
 		return parsers.Yes
 	}
-	if full && webTarget(line) {
+	if cut && webTarget(line) {
 		return parsers.Yes
 	}
 	return parsers.More
