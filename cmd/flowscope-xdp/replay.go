@@ -92,7 +92,7 @@ type userspaceReplayer struct {
 	d *pipeline.SessionDriver[flow.Key]
 }
 
-func (r userspaceReplayer) Frame(v *packet.View) error { r.d.Frame(v); return nil }
+func (r userspaceReplayer) Frame(v *packet.View) error { r.d.Track(v); return nil }
 func (r userspaceReplayer) Finish() error              { r.d.Finish(); return nil }
 func (r userspaceReplayer) Summary() flow.Summary      { return r.d.Summary() }
 

@@ -14,21 +14,15 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 )
 
-// corpus returns the captures under FLOWSCOPE_CORPUS. Without it the test is skipped,
-// except in CI.
+// corpus returns the real captures.
 func corpus(t *testing.T) []string {
 	t.Helper()
-	root := os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set: no captures to read")
-	}
+	root := needs.Corpus(t)
 	var list []string
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if ext := filepath.Ext(path); ext == ".pcap" || ext == ".pcapng" {

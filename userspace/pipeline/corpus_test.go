@@ -3,10 +3,10 @@ package pipeline_test
 import (
 	"crypto/sha256"
 	"hash"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
@@ -14,17 +14,10 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/source"
 )
 
-// captures returns the real captures. Without FLOWSCOPE_CORPUS the test is left out,
-// but fails in CI.
+// captures returns the real captures.
 func captures(t *testing.T) (l []string) {
 	t.Helper()
-	root := os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set: no captures to test with")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set: no captures to test with")
-	}
+	root := needs.Corpus(t)
 	for _, pattern := range []string{"*.pcap", "*.pcapng", "*.cap"} {
 		files, err := filepath.Glob(filepath.Join(root, "*", pattern))
 		if err != nil {

@@ -38,9 +38,6 @@ func (d *SessionDriver[K]) Track(v *packet.View) {
 	}
 }
 
-// Frame is Track by its older name.
-func (d *SessionDriver[K]) Frame(v *packet.View) { d.Track(v) }
-
 // track carries a packet with a key through the stages.
 func (d *SessionDriver[K]) track(frame []byte) {
 	w, in := d.w, &d.w.in

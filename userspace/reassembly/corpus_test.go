@@ -20,6 +20,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 )
 
@@ -27,13 +28,7 @@ import (
 // replays made of it. Packets in tunnels and fragments are left to the whole
 // program's tests: decoding them is another package's work.
 func TestCorpus(t *testing.T) {
-	root := os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set")
-	}
+	root := needs.Corpus(t)
 	files, err := filepath.Glob(filepath.Join(root, "*", "*.oracle-tcpstream.tsv"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no oracles below %s: %v", root, err)

@@ -13,26 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 	"pgregory.net/rapid"
 )
-
-// corpus returns the directory of real captures, or ends the test. It must be there
-// where CI=true.
-func corpus(tb testing.TB) string {
-	dir := os.Getenv("FLOWSCOPE_CORPUS")
-	if dir != "" {
-		return dir
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal("FLOWSCOPE_CORPUS is not set")
-	}
-	tb.Skip("FLOWSCOPE_CORPUS is not set: real captures are not read")
-	return ""
-}
 
 // captures lists the capture files below dir.
 func captures(tb testing.TB, dir string) (l []string) {
@@ -103,7 +90,7 @@ var disputed = map[string]string{
 // reads from it.
 func TestCorpusLikePcapgo(t *testing.T) {
 	compared := 0
-	for _, path := range captures(t, corpus(t)) {
+	for _, path := range captures(t, needs.Corpus(t)) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			file, err := os.ReadFile(path)
 			if err != nil {
@@ -138,7 +125,7 @@ func TestCorpusLikePcapgo(t *testing.T) {
 
 // TestCorpusLikeOracle holds the number of frames and their bytes against tshark's.
 func TestCorpusLikeOracle(t *testing.T) {
-	for _, path := range captures(t, corpus(t)) {
+	for _, path := range captures(t, needs.Corpus(t)) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			want := summary(t, path)
 			r, err := Open(path)

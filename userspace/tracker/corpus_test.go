@@ -13,6 +13,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 )
@@ -20,13 +21,7 @@ import (
 // corpus returns the files that match below the directory of real captures.
 func corpus(t *testing.T, pattern string) []string {
 	t.Helper()
-	dir := os.Getenv("FLOWSCOPE_CORPUS")
-	if dir == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set")
-	}
+	dir := needs.Corpus(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*", pattern))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no %s below %s: %v", pattern, dir, err)

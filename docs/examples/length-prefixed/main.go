@@ -44,7 +44,7 @@ func replay(path string, w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("read capture: %w", err)
 		}
-		driver.Frame(&packet.View{Frame: f.Data, Time: f.Time, OrigLen: f.OrigLen, LinkType: packet.LinkType(f.LinkType)})
+		driver.Track(&packet.View{Frame: f.Data, Time: f.Time, OrigLen: f.OrigLen, LinkType: packet.LinkType(f.LinkType)})
 	}
 	driver.Finish()
 	return nil

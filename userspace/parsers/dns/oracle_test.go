@@ -13,25 +13,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 )
-
-// corpus returns the directory of real captures, or ends the test. It must be there
-// where CI=true.
-func corpus(tb testing.TB) string {
-	dir := os.Getenv("FLOWSCOPE_CORPUS")
-	if dir != "" {
-		return dir
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal("FLOWSCOPE_CORPUS is not set")
-	}
-	tb.Skip("FLOWSCOPE_CORPUS is not set: real captures are not read")
-	return ""
-}
 
 // datagram is one UDP payload of a capture.
 type datagram struct {
@@ -119,7 +106,7 @@ var differences = map[string]string{
 // TestCorpusOracle holds the messages of all UDP captures against tshark's: id, QR,
 // opcode, rcode, counts and questions, as multisets.
 func TestCorpusOracle(t *testing.T) {
-	oracles, err := filepath.Glob(filepath.Join(corpus(t), "*", "*.oracle-dns.tsv"))
+	oracles, err := filepath.Glob(filepath.Join(needs.Corpus(t), "*", "*.oracle-dns.tsv"))
 	if err != nil || len(oracles) == 0 {
 		t.Fatalf("%d oracles, %v", len(oracles), err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers/http1"
@@ -26,13 +27,7 @@ import (
 // oracles returns the captures that tshark found HTTP in, by its list of it.
 func oracles(t *testing.T) (lists []string) {
 	t.Helper()
-	root := os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" && os.Getenv("CI") == "true" {
-		t.Fatal("FLOWSCOPE_CORPUS is not set")
-	}
-	if root == "" {
-		t.Skip("FLOWSCOPE_CORPUS is not set: no captures to compare with")
-	}
+	root := needs.Corpus(t)
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".oracle-http.tsv") {
 			lists = append(lists, path)

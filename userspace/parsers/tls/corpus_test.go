@@ -19,6 +19,7 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 )
@@ -26,13 +27,7 @@ import (
 // corpus returns the captures that have an oracle with the suffix.
 func corpus(t *testing.T, suffix string) (captures []string) {
 	t.Helper()
-	root := os.Getenv("FLOWSCOPE_CORPUS")
-	if root == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("FLOWSCOPE_CORPUS is not set")
-		}
-		t.Skip("FLOWSCOPE_CORPUS is not set: no captures to compare with")
-	}
+	root := needs.Corpus(t)
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if base, ok := strings.CutSuffix(path, suffix); ok {
 			captures = append(captures, base)
