@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"userspace/pipeline":   {"userspace/flow", "userspace/packet", "userspace/tracker", "userspace/reassembly", "userspace/parsers", "userspace/metrics"},
 	"userspace/export":     {"userspace/flow", "userspace/parsers"},
 	"userspace/metrics":    {"userspace/flow"},
-	"userspace/engine":     {"userspace/flow", "userspace/packet", "userspace/pipeline", "userspace/source", "userspace/xdp"},
+	"userspace/engine":     {"userspace/flow", "userspace/metrics", "userspace/packet", "userspace/pipeline", "userspace/source", "userspace/xdp"},
 }
 
 // libraries are the modules that only some packages may reach.
@@ -32,6 +32,7 @@ var libraries = map[string][]string{
 	"github.com/cilium/ebpf":         {"gen", "userspace/xdp"},
 	"github.com/vishvananda/netlink": {"userspace/xdp"},
 	"github.com/google/gopacket":     {"userspace/packet/packettest"},
+	"github.com/prometheus":          {"userspace/metrics/prom"},
 }
 
 type goPackage struct {

@@ -39,6 +39,7 @@ type flags struct {
 	keyVLAN, keyTunnel     bool
 	poisonEndsFlow         bool
 	streamHash             bool
+	monitor                monitorFlags
 }
 
 func (f *flags) register(s *pflag.FlagSet) {
@@ -64,6 +65,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.keyTunnel, "key-tunnel", false, "tunnel ids are part of what makes a flow")
 	s.BoolVar(&f.poisonEndsFlow, "poison-ends-flow", false, "a parse error ends the flow, not only its parsing")
 	s.BoolVar(&f.streamHash, "stream-hash", false, "add the SHA-256 of each TCP stream to its flow")
+	f.monitor.register(s)
 }
 
 // pipeline turns flags into the options of a driver.

@@ -58,10 +58,20 @@ func replay(ctx context.Context, f *flags, engineName string, files []string) er
 		return err
 	}
 	opt.Handler = out.event
-	r, err := f.replayer(engineName, opt)
+	mon, err := f.monitor.open(&opt)
 	if err != nil {
 		return err
 	}
+	r, err := f.replayer(engineName, opt)
+	if err != nil {
+		return mon.close(err)
+	}
+	mon.watch(r)
+	return mon.close(replayFiles(ctx, r, files, out))
+}
+
+// replayFiles gives the files to r, and ends it.
+func replayFiles(ctx context.Context, r replayer, files []string, out *output) (err error) {
 	var clamped uint64
 	for _, name := range files {
 		if err = replayFile(ctx, r, name, out, &clamped); err != nil {

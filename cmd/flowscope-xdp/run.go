@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flowscope/flowscope-xdp/userspace/engine"
+	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 	"github.com/flowscope/flowscope-xdp/userspace/xdp"
 )
 
@@ -70,16 +71,24 @@ func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
 		return err
 	}
 	opt.Handler = out.event
+	mon, err := f.monitor.open(&opt)
+	if err != nil {
+		return err
+	}
+	return mon.close(f.runLive(ctx, opt, out, mon, ifaces, mode))
+}
+
+// runLive attaches and runs until ctx is done.
+func (f *flags) runLive(ctx context.Context, opt pipeline.Options[flow.Key], out *output, mon *monitor, ifaces []string, mode xdp.Mode) error {
 	live, err := engine.NewLive(engine.LiveOptions{Pipeline: opt, Load: f.loadOptions(opt.Decap), Interfaces: ifaces, Mode: mode})
 	if err != nil {
 		return err
 	}
 	defer live.Close()
-	for _, a := range live.Attached() {
-		fmt.Fprintf(os.Stderr, "flowscope-xdp: %s\n", a)
-	}
-	fmt.Fprintf(os.Stderr, "flowscope-xdp: running; table of %d flows, %d MiB; Ctrl-C ends it\n", f.maxFlows, live.Memory()>>20)
-	runErr := live.Run(ctx, func() error { out.flush(); return out.err })
+	mon.watch(live)
+	mon.attached(live.Attached())
+	mon.log.Info("running", slog.Int("max_flows", f.maxFlows), slog.Int64("memory_bytes", live.Memory()))
+	runErr := live.Run(ctx, func() error { mon.live(); out.flush(); return out.err })
 	s := live.Summary()
 	if runErr != nil {
 		s.Interrupted = oneLine(runErr.Error())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/metrics"
 	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 	"github.com/flowscope/flowscope-xdp/userspace/xdp"
 )
@@ -26,6 +27,8 @@ type Live struct {
 	driver *pipeline.KernelDriver
 	carry  carrier
 	sum    flow.Summary
+	rec    metrics.Recorder // nil: none
+	measurer
 
 	newest  flow.Timestamp // of the records so far
 	sweepAt time.Time
@@ -50,7 +53,8 @@ func NewLive(opt LiveOptions) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{kernel: k, table: kernelTable{e: k}}
+	l := &Live{kernel: k, table: kernelTable{e: k}, rec: opt.Pipeline.Metrics}
+	l.measurer.kernel, l.interfaces = k, opt.Interfaces
 	l.driver = pipeline.NewKernelDriver(opt.Pipeline, &l.table, false)
 	l.carry.d = l.driver
 	for _, name := range opt.Interfaces {
@@ -89,6 +93,9 @@ func (l *Live) round(wait time.Duration) error {
 		l.sweepAt = now.Add(sweepEvery)
 		if err := l.sweep(flow.At(now)); err != nil {
 			return err
+		}
+		if l.rec != nil {
+			l.rec.Observe(metrics.TableSweep, time.Since(now).Seconds(), metrics.Labels{})
 		}
 	}
 	return l.table.err
@@ -155,4 +162,7 @@ func (l *Live) finish() error {
 func (l *Live) Summary() flow.Summary { return l.sum }
 
 // Close unloads the program.
-func (l *Live) Close() error { return l.kernel.Close() }
+func (l *Live) Close() error {
+	l.stop()
+	return l.kernel.Close()
+}

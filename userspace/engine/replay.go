@@ -18,6 +18,7 @@ type Replay struct {
 	carry  carrier
 	spill  func(*xdp.Spilled)
 	sum    flow.Summary
+	measurer
 }
 
 // replayRing is large enough for the records of any one frame.
@@ -31,7 +32,7 @@ func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error
 	if err != nil {
 		return nil, err
 	}
-	r := &Replay{kernel: k, table: kernelTable{e: k}}
+	r := &Replay{kernel: k, table: kernelTable{e: k}, measurer: measurer{kernel: k}}
 	r.driver = pipeline.NewKernelDriver(opt, &r.table, true)
 	r.carry.d = r.driver
 	r.spill = func(s *xdp.Spilled) { spilled(r.driver, s) }
@@ -58,6 +59,7 @@ func (r *Replay) Finish() error {
 	c, cerr := r.kernel.Counters()
 	r.sum = *r.driver.Summary()
 	addCounters(&r.sum, &c)
+	r.stop()
 	if err := errors.Join(err, cerr, r.table.err, r.kernel.Close()); err != nil {
 		return fmt.Errorf("end the replay: %w", err)
 	}

@@ -69,7 +69,7 @@ func TestConventions(t *testing.T) {
 
 // TestNoLabelNamesAnEndpoint holds the promise that metrics may be shown to anybody.
 func TestNoLabelNamesAnEndpoint(t *testing.T) {
-	allowed := []string{"l4", "reason", "cause", "side", "kind", "parser", "verdict", "hook", "version", "go", "abi"}
+	allowed := []string{"l4", "reason", "cause", "side", "kind", "parser", "verdict", "hook", "version", "go", "abi", "interface", "direction"}
 	for _, m := range All() {
 		for _, l := range m.Labels {
 			if !slices.Contains(allowed, l) {

@@ -35,6 +35,15 @@ const (
 	XDPBytes           = "flowscope_xdp_bytes_total"
 	XDPTableSpills     = "flowscope_xdp_table_spills_total"
 	XDPLostPackets     = "flowscope_xdp_lost_packets_total"
+	XDPPayloadLost     = "flowscope_xdp_payload_lost_packets_total"
+	XDPFlowsClaimed    = "flowscope_xdp_flows_claimed_total"
+	XDPDecapDepth      = "flowscope_xdp_decap_depth_total"
+	XDPMemory          = "flowscope_xdp_memory_bytes"
+	XDPRuns            = "flowscope_xdp_runs_total" // only while the kernel keeps statistics
+	XDPRunTime         = "flowscope_xdp_run_seconds_total"
+	InterfacePackets   = "flowscope_interface_packets_total" // as the interface counts them
+	InterfaceBytes     = "flowscope_interface_bytes_total"
+	InterfaceDropped   = "flowscope_interface_dropped_packets_total"
 	RingRecords        = "flowscope_ring_records_total"
 	RingDroppedRecords = "flowscope_ring_dropped_records_total"
 	RingDroppedBytes   = "flowscope_ring_dropped_bytes_total"
@@ -51,6 +60,7 @@ var (
 	byKind   = []string{"kind"}
 	byParser = []string{"parser"}
 	byHook   = []string{"verdict", "hook"}
+	byWay    = []string{"interface", "direction"}
 )
 
 // All returns every metric, in the order of the names above.
@@ -83,8 +93,17 @@ func All() []Metric {
 		{DNSUnanswered, Counter, nil, nil, "DNS queries without an answer."},
 		{XDPPackets, Counter, byHook, nil, "Packets the XDP program saw."},
 		{XDPBytes, Counter, byHook, nil, "Bytes the XDP program saw."},
-		{XDPTableSpills, Counter, nil, nil, "Packets counted outside the table."},
+		{XDPTableSpills, Counter, byCause, nil, "Packets counted outside the table: it was full, or a race for a place was lost."},
 		{XDPLostPackets, Counter, byCause, nil, "Packets the XDP program could not account."},
+		{XDPPayloadLost, Counter, byCause, nil, "Packets that were counted but whose payload did not come up."},
+		{XDPFlowsClaimed, Counter, nil, nil, "Flows that got a place in the XDP program's table."},
+		{XDPDecapDepth, Counter, nil, nil, "Packets tracked outside a tunnel too many."},
+		{XDPMemory, Gauge, nil, nil, "Bytes of kernel memory that table and rings take."},
+		{XDPRuns, Counter, nil, nil, "Runs of the XDP program, while sysctl kernel.bpf_stats_enabled is 1."},
+		{XDPRunTime, Counter, nil, nil, "Time the XDP program ran, while sysctl kernel.bpf_stats_enabled is 1."},
+		{InterfacePackets, Counter, byWay, nil, "Packets of a watched interface, as the interface counts them."},
+		{InterfaceBytes, Counter, byWay, nil, "Bytes of a watched interface, as the interface counts them."},
+		{InterfaceDropped, Counter, []string{"interface", "cause"}, nil, "Packets a watched interface dropped before any program saw them, or while sending."},
 		{RingRecords, Counter, nil, nil, "Records read from the rings."},
 		{RingDroppedRecords, Counter, nil, nil, "Records that found a ring full."},
 		{RingDroppedBytes, Counter, nil, nil, "Payload bytes that found a ring full."},
