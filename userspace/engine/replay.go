@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -24,10 +25,13 @@ type Replay struct {
 // replayRing is large enough for the records of any one frame.
 const replayRing = 1 << 20
 
-// NewReplay loads the program for replay, with a table for opt.MaxFlows flows.
+// NewReplay loads the program for replay, with room for opt.MaxFlows flows in its
+// table, 0 being 100 000 as in the userspace engine.
 func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error) {
 	load.Replay, load.RingSize = true, replayRing
-	load.MaxFlows, load.MaxIPv6Flows = opt.MaxFlows, opt.MaxFlows
+	opt.MaxFlows = cmp.Or(opt.MaxFlows, defaultMaxFlows)
+	load.MaxFlows = placesFor(opt.MaxFlows)
+	load.MaxIPv6Flows = load.MaxFlows
 	k, err := xdp.Load(load)
 	if err != nil {
 		return nil, err
@@ -38,6 +42,19 @@ func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error
 	r.spill = func(s *xdp.Spilled) { spilled(r.driver, s) }
 	return r, nil
 }
+
+// placesFor is for how many flows the table is made so that maxFlows of them find a place, and
+// the one more that is there until the oldest is evicted. A flow has two buckets to go to;
+// while the table is no more than half full one of them has room.
+func placesFor(maxFlows int) int {
+	return max(minPlaces, maxFlows+min(maxFlows, maxSparePlaces))
+}
+
+const (
+	defaultMaxFlows = 100_000 // of package tracker
+	minPlaces       = 64
+	maxSparePlaces  = 1 << 16
+)
 
 // Frame takes one frame, and reads what the program says of it.
 func (r *Replay) Frame(v *packet.View) error {
