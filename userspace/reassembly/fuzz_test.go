@@ -82,7 +82,9 @@ func (f *modelFlow) expect(m *sideModel, s *flow.Segment, off int64) {
 		to = max(m.fin, off)
 		data = data[:min(int64(len(data)), to-off)]
 	}
-	m.take(off, data, to)
+	if off < to { // not all of it beyond the FIN
+		m.take(off, data, to)
+	}
 	if s.Flags&flow.FIN != 0 && m.fin < 0 && !m.ended && end >= m.next {
 		m.setFIN(end)
 	}
@@ -251,6 +253,8 @@ func FuzzAssembler(f *testing.F) {
 	f.Add([]byte{0, 0}, []byte("\x0c\x05\x05\x00\x00\x0c\x00\x05\x00\x00"))
 	f.Add([]byte{3, 1}, []byte("\x0c\x05\x05\x00\x00\x0c\x03\x09\x01\x00\x08\x0a\x20\x00\x80\x00\x00\x10\x00\x00"))
 	f.Add([]byte{1, 2}, []byte("\x0d\x05\x05\x00\x00\x04\x00\x00\x00\x00\x06\x00\x00\x00\xff\x0d\x20\x05\x00\x00"))
+	// A keepalive is told by what lies before the FIN, not by a second FIN behind it.
+	f.Add([]byte("00"), []byte("\r\x00\f\x00\x00\x01+\x01\x00\x00\x01h\x00\x00\x00\r\xf9\xd9\x00\x00\x05\x00\x00\x00\x00\r\x18\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, options, ops []byte) {
 		if len(options) < 2 || len(ops) > 2000 {
 			return
