@@ -19,6 +19,7 @@ var goldens = []golden{
 	{"dns", dnsTrace},
 	{"vlan-ipv6", vlanTrace},
 	{"vxlan", vxlanTrace},
+	{"tunnel-in-fragments", tunnelInFragmentsTrace},
 }
 
 // syn, synAck and ack are a handshake; streams begin at 1001 and 5001.
@@ -104,4 +105,43 @@ func vlanTrace() []packettest.Frame {
 func vxlanTrace() []packettest.Frame {
 	p := packettest.UDP("10.0.0.1:4000", "10.0.0.2:4001")
 	return packettest.Trace(p.Payload("ping").VXLAN(42), p.Reply().Payload("pong").VXLAN(42))
+}
+
+const gtpTEID = 7
+
+// tunnelInFragmentsTrace is an HTTP conversation in GTP-U of which some packets come in
+// outer fragments: the first one, both halves of the request in any order, a FIN. Then
+// comes a DNS query that is in the fragments of 6in4 alone.
+func tunnelInFragmentsTrace() []packettest.Frame {
+	q, p := 1001+uint32(len(get)), 5001+uint32(len(ok))
+	first, rest := inGTPU(2, fromBrowser("A", 1001, 5001, get[:30])), inGTPU(3, fromBrowser("PA", 1031, 5001, get[30:]))
+	ask := packettest.UDP("[2001:db8::1]:4000", "[2001:db8::53]:53").
+		Payload("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01")
+	return packettest.Trace(join(
+		inGTPU(1, fromBrowser("S", 1000, 0, "")),
+		[]packettest.Packet{fromWeb("SA", 5000, 1001, "").GTPU(gtpTEID), fromBrowser("A", 1001, 5001, "").GTPU(gtpTEID)},
+		[]packettest.Packet{first[1], rest[0], first[0], rest[1]},
+		[]packettest.Packet{fromWeb("PA", 5001, q, ok).GTPU(gtpTEID), fromBrowser("A", q, p, "").GTPU(gtpTEID)},
+		inGTPU(4, fromBrowser("FA", q, p, "")),
+		[]packettest.Packet{fromWeb("FA", p, q+1, "").GTPU(gtpTEID), fromBrowser("A", q+1, p+1, "").GTPU(gtpTEID)},
+		packettest.IP(41, packettest.TunnelSrc, packettest.TunnelDst).PayloadBytes(packetOf(ask)).IPID(99).Fragments(40),
+	)...)
+}
+
+func join(lists ...[]packettest.Packet) (all []packettest.Packet) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// packetOf returns p without its Ethernet header.
+func packetOf(p packettest.Packet) []byte { return p.Bytes()[14:] }
+
+// inGTPU returns p inside GTP-U in two fragments, of datagram id.
+func inGTPU(id uint16, p packettest.Packet) []packettest.Packet {
+	inner := packetOf(p)
+	b := append([]byte{0x30, 255, byte(len(inner) >> 8), byte(len(inner)), 0, 0, 0, gtpTEID}, inner...)
+	outer := packettest.UDP(packettest.TunnelSrc+":2152", packettest.TunnelDst+":2152").PayloadBytes(b).IPID(id)
+	return outer.Fragments(len(outer.L4())/16*8 + 8)
 }

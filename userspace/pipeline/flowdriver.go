@@ -89,7 +89,7 @@ func NewFlowDriver[K comparable, S any](opt FlowOptions[K, S]) *FlowDriver[K, S]
 	d.count.Engine = "userspace"
 	d.say = newTelemetry(opt.Metrics, opt.Logger, false)
 	d.init(&opt.Options, &d.count, &d.say)
-	d.frags.init(d)
+	d.frags.init(d, opt.Decap)
 	d.report = d.onAnomaly
 	if opt.Reassembly.Memory == nil {
 		d.opt.Reassembly.Memory = reassembly.NewMemory(reassembly.DefaultMemory)
@@ -139,6 +139,7 @@ func (d *FlowDriver[K, S]) TrackPending(v *packet.View) {
 	d.expire(v.Time)
 	switch d.read(v) {
 	case keyed:
+		d.fill(&d.in, v.Frame)
 		d.track(v.Frame)
 	case stray:
 		if !d.opt.NoReassembly {
@@ -151,7 +152,6 @@ func (d *FlowDriver[K, S]) TrackPending(v *packet.View) {
 // track carries a packet with a key up to its payload.
 func (d *FlowDriver[K, S]) track(frame []byte) {
 	in := &d.in
-	d.fill(in, frame)
 	f := d.table.Observe(in)
 	d.pkt.Time = in.Time
 	d.inHand = f
@@ -185,10 +185,23 @@ func (d *FlowDriver[K, S]) Finalize() {
 	if f := d.inHand; f != nil {
 		d.inHand = nil
 		d.table.Finish(f, &d.in)
+		d.trackCarried()
 	}
 	if len(d.held) > 0 {
 		d.handHeld()
 	}
+}
+
+// trackCarried does all for the packet that the one in hand completed in a tunnel, whose
+// frames are counted in the flow of that.
+func (d *FlowDriver[K, S]) trackCarried() {
+	p, frame := d.frags.carried()
+	if p == nil || !d.readCarried(p) {
+		return
+	}
+	d.fillCarried(&d.in, frame)
+	d.track(frame)
+	d.Finalize()
 }
 
 // handHeld hands out the ends that waited.

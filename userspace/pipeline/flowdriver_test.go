@@ -496,6 +496,26 @@ func TestFlowDriverFragments(t *testing.T) {
 	}
 }
 
+// TestFlowDriverTunnelInFragments holds that the packet that outer fragments make up goes
+// to the flow inside the tunnel, while they are counted in that of the tunnel.
+func TestFlowDriverTunnelInFragments(t *testing.T) {
+	inner := packettest.TCP(hostA, hostB).Flags("PA").Seq(1001).Ack(5001).Payload("0123456789abcdef").Bytes()[14:]
+	outer := packettest.IP(flow.ProtoIPIP, packettest.TunnelSrc, packettest.TunnelDst).PayloadBytes(inner).IPID(7).Fragments(32)
+	var r flowRecorder
+	d := track(flowOpts(&r), append(open().list, outer...)...)
+	if got := string(d.Drain(keyOf(t), flow.Initiator)); got != "0123456789abcdef" {
+		t.Errorf("drained %q", got)
+	}
+	finish(t, d)
+	var packets []uint64
+	for _, e := range r.ended {
+		packets = append(packets, e.Packets())
+	}
+	if slices.Sort(packets); !slices.Equal(packets, []uint64{2, 3}) {
+		t.Errorf("packets of the flows %v, want 2 of the tunnel and 3 of the handshake without one", packets)
+	}
+}
+
 func TestFlowDriverFragmentOverlap(t *testing.T) {
 	p := packettest.UDP("10.0.0.1:1", "10.0.0.2:2").Payload(strings.Repeat("a", 64)).IPID(9)
 	q := packettest.UDP("10.0.0.1:1", "10.0.0.2:2").Payload(strings.Repeat("b", 64)).IPID(9)

@@ -255,6 +255,13 @@ func (d *FlowDriver[K, S]) whole(f *tracker.Flow[K, FlowState[S]], dir flow.Dire
 	d.segment(f, dir, seg)
 }
 
+// around implements datagramTaker.
+func (d *FlowDriver[K, S]) around(_ *tracker.Flow[K, FlowState[S]], _ flow.Direction, p *packet.Packet) {
+	q := &d.pkt
+	p.SrcMAC, p.DstMAC, p.HasMAC = q.SrcMAC, q.DstMAC, q.HasMAC
+	p.VLANs, p.NVLANs, p.Tunnels, p.NTunnels = q.VLANs, q.NVLANs, q.Tunnels, q.NTunnels
+}
+
 // overlap implements datagramTaker.
 func (d *FlowDriver[K, S]) overlap(f *tracker.Flow[K, FlowState[S]], _ flow.Timestamp, a *flow.Anomaly) {
 	d.table.Report(f, *a)

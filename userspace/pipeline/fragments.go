@@ -8,7 +8,9 @@ import (
 
 // Fragments are counted one by one like any packet, but their payload goes to the
 // session when the datagram is whole, at the time of the fragment that completed it;
-// so does the TCP step, as no fragment alone has all of the segment.
+// so does the TCP step, as no fragment alone has all of the segment. If what is whole is
+// a tunnel, the packet in it goes to a flow of its own, where the frames are not counted
+// again.
 
 // A fragmentOwner is the flow that a datagram still in pieces belongs to.
 type fragmentOwner[K comparable, S any] struct {
@@ -24,6 +26,8 @@ type datagramTaker[K comparable, S any] interface {
 	whole(f *tracker.Flow[K, S], dir flow.Direction, p *packet.Packet, seg *flow.Segment, data []byte)
 	// overlap takes fragments that contradict each other. F may be nil.
 	overlap(f *tracker.Flow[K, S], ts flow.Timestamp, a *flow.Anomaly)
+	// around sets the link and tunnel fields of p, a packet of f.
+	around(f *tracker.Flow[K, S], dir flow.Direction, p *packet.Packet)
 	// lost takes a datagram that will never be whole: its payload was on the
 	// wire and is missing.
 	lost(f *tracker.Flow[K, S])
@@ -34,12 +38,14 @@ type defragmenter[K comparable, S any] struct {
 	taker  datagramTaker[K, S]
 	defrag packet.Defrag
 	owners map[packet.FragKey]fragmentOwner[K, S] // of what defrag holds
+	dec    packet.Decoder                         // of tunnels
 	packet packet.Packet
 	seg    flow.Segment
+	inside []byte // a tunnel with a packet in it
 }
 
-func (d *defragmenter[K, S]) init(t datagramTaker[K, S]) {
-	d.taker = t
+func (d *defragmenter[K, S]) init(t datagramTaker[K, S], decap packet.Decap) {
+	d.taker, d.dec.Decap = t, decap
 	d.owners = map[packet.FragKey]fragmentOwner[K, S]{}
 	d.defrag.OnLost = d.onLost
 }
@@ -74,13 +80,28 @@ func (d *defragmenter[K, S]) complete(g *packet.Datagram, f *tracker.Flow[K, S],
 	if f == nil || p.DecodeL4(g) != flow.Decoded {
 		return
 	}
+	d.taker.around(f, dir, p)
 	switch {
+	case d.dec.Inside(g.Data, p):
+		d.inside = g.Data
 	case p.HasTCP:
 		d.seg = p.Segment(g.Data)
 		d.taker.whole(f, dir, p, &d.seg, nil)
 	case p.Proto.L4() == flow.L4UDP:
 		d.taker.whole(f, dir, p, nil, p.Payload(g.Data))
 	}
+}
+
+// carried returns the packet that the fragment in hand completed inside a tunnel, once,
+// and what its offsets are into; nil if there is none. Both are valid until the next
+// fragment.
+func (d *defragmenter[K, S]) carried() (*packet.Packet, []byte) {
+	frame := d.inside
+	if frame == nil {
+		return nil, nil
+	}
+	d.inside = nil
+	return &d.packet, frame
 }
 
 // owner returns the flow that a datagram in pieces belongs to, nil if none is open.
@@ -123,6 +144,11 @@ func (w *worker[K]) whole(f *tracked[K], dir flow.Direction, p *packet.Packet, s
 	in.Dir, in.Seg, in.PayloadLen = dir, seg, p.PayloadLen
 	w.table.Step(f, &in)
 	w.segment(f.Side(dir), seg)
+}
+
+// around implements datagramTaker.
+func (w *worker[K]) around(f *tracked[K], dir flow.Direction, p *packet.Packet) {
+	p.Surround(&f.State.attrs, dir == f.State.first)
 }
 
 // overlap implements datagramTaker.

@@ -87,6 +87,16 @@ func (n *intake[K]) readFragment() reading {
 	return keyed
 }
 
+// readCarried takes a packet that a tunnel in fragments carried, and reports whether it
+// has a flow. One that is a fragment itself has none.
+func (n *intake[K]) readCarried(p *packet.Packet) bool {
+	if p.IsFragment() {
+		return false
+	}
+	n.pkt = *p
+	return n.extractor.Extract(&n.pkt, &n.x) == flow.Decoded
+}
+
 func (n *intake[K]) refuseWaiting(cause flow.Cause) {
 	n.unparsed(cause, n.waiting.Packets, n.waiting.Bytes)
 	n.waiting = packet.Account{}
@@ -109,7 +119,7 @@ func (n *intake[K]) fill(in *tracker.Input[K], frame []byte) {
 	p := &n.pkt
 	in.Key, in.Dir, in.Proto, in.Time = n.x.Key, n.x.Dir, p.Proto, p.Time
 	in.Packets, in.Bytes, in.IPBytes, in.PayloadLen = 1, p.WireLen, p.IPLen, p.PayloadLen
-	in.TTL, in.Label, in.Seg = p.TTL, p.FlowLabel, nil
+	in.TTL, in.Label, in.Seg, in.Carried = p.TTL, p.FlowLabel, nil, false
 	in.OneWay = n.key != nil && n.key.Directional
 	in.Ports = [2]uint16{p.SrcPort, p.DstPort}
 	if n.x.Dir == flow.Reverse {
@@ -121,6 +131,28 @@ func (n *intake[K]) fill(in *tracker.Input[K], frame []byte) {
 		s.Capture = p.PayloadCap < p.PayloadLen
 		in.Seg = s
 	}
+}
+
+// fillCarried makes in the packet that readCarried took, whose frames are counted in the
+// flow of the tunnel.
+func (n *intake[K]) fillCarried(in *tracker.Input[K], frame []byte) {
+	n.fill(in, frame)
+	in.Packets, in.Bytes, in.IPBytes, in.PayloadLen, in.Carried = 0, 0, 0, 0, true
+}
+
+// describe notes what the first packet of a flow says for all of it, and that the counters
+// of one whose packets are carried lack something.
+func (n *intake[K]) describe(s *session, in *tracker.Input[K]) {
+	if in.Carried {
+		s.lost |= flow.LostFragment
+	}
+	if s.known {
+		return
+	}
+	s.known = true
+	s.proto, s.first, s.fiveTuple = n.pkt.Proto, n.x.Dir, n.x.Sessions
+	s.attrs = n.pkt.Attributes()
+	s.tuple = n.tuple()
 }
 
 // takeWaiting returns the fragments that waited for the packet in hand as two inputs

@@ -95,6 +95,7 @@ type KernelDriver struct {
 	kernel KernelTable
 	flows  []*tracked[flow.Key] // by slot; nil: none
 	ending []ending
+	inner  intake[flow.Key] // of packets that tunnels in fragments carried
 	// Immediate makes each flow that ends settle on its own, so that the order
 	// of lines is exactly that of the userspace engine; for replay.
 	immediate bool
@@ -108,13 +109,18 @@ type ending struct {
 	record flow.Record
 }
 
-// NewKernelDriver returns a driver over the kernel's table. Options.Extractor, Decap
-// and Dedup do not concern it. Immediate is for replay: see the type.
+// NewKernelDriver returns a driver over the kernel's table. Of Options, Dedup does not
+// concern it; Extractor and Decap have to be what the kernel does. Immediate is for
+// replay: see the type.
 func NewKernelDriver(opt Options[flow.Key], kernel KernelTable, immediate bool) *KernelDriver {
 	d := &KernelDriver{kernel: kernel, immediate: immediate}
 	d.w = newWorker(opt, d.refresh)
 	d.w.onEnd = d.onEnd
 	d.w.sum.Engine = "kernel"
+	if opt.Extractor == nil {
+		opt.Extractor = packet.FiveTuple{}
+	}
+	d.inner.init(&opt, &d.w.sum, &d.w.tell)
 	return d
 }
 
@@ -141,6 +147,26 @@ func (d *KernelDriver) Packet(p *KernelPacket) {
 	d.payload(f, p)
 	w.finish(f, in)
 	d.tell(f, p.Handle)
+	d.packetCarried()
+}
+
+// packetCarried takes the packet that the one in hand completed in a tunnel. The kernel
+// knows nothing of it: its flow may have no entry, or get one later.
+func (d *KernelDriver) packetCarried() {
+	p, frame := d.w.frags.carried()
+	if p == nil || !d.inner.readCarried(p) {
+		return
+	}
+	w, in := d.w, &d.w.in
+	d.inner.fillCarried(in, frame)
+	f := w.table.Observe(in)
+	f.State.spilled = f.State.spilled || !f.State.known
+	d.inner.describe(f.State, in)
+	w.enter(f, in.Time)
+	h := f.State.handle
+	w.carried(f.Side(in.Dir), &d.inner.pkt, frame)
+	w.finish(f, in)
+	d.tell(f, h)
 }
 
 // payload hands on what the packet in hand carries.
@@ -213,16 +239,33 @@ func (d *KernelDriver) open(p *KernelPacket, in *tracker.Input[flow.Key]) *track
 	if s.HasReplaced {
 		replaced = d.find(s.Replaces)
 	}
-	f := d.w.table.Open(in, replaced)
+	f := d.w.table.Lookup(s.Key)
+	switch {
+	case f == nil || !f.State.spilled:
+	case p.Seg == nil || p.Seg.Flags&flow.SYN == 0 || !f.ReusedBy(p.Dir, p.Seg):
+		d.place(f, p.Handle)
+		d.known(f, in)
+		d.w.table.Step(f, in)
+		return f
+	default:
+		replaced = f
+	}
+	f = d.w.table.Open(in, replaced)
 	*f.State = session{
 		known: true, tuple: s.Key, proto: s.Key.Proto, fiveTuple: true,
-		first: p.Dir, attrs: s.Attributes, handle: p.Handle,
+		first: p.Dir, attrs: s.Attributes,
 	}
-	for int(p.Handle.Slot) >= len(d.flows) {
+	d.place(f, p.Handle)
+	return f
+}
+
+// place notes the entry of f.
+func (d *KernelDriver) place(f *tracked[flow.Key], h Handle) {
+	f.State.handle, f.State.spilled = h, false
+	for int(h.Slot) >= len(d.flows) {
 		d.flows = append(d.flows, make([]*tracked[flow.Key], max(1024, len(d.flows)))...)
 	}
-	d.flows[p.Handle.Slot] = f
-	return f
+	d.flows[h.Slot] = f
 }
 
 // refresh brings a flow's counters and times up to date from the kernel's memory.

@@ -31,20 +31,32 @@ func (d *SessionDriver[K]) Track(v *packet.View) {
 	d.w.advance(v.Time)
 	switch d.read(v) {
 	case keyed:
+		d.fill(&d.w.in, v.Frame)
 		d.track(v.Frame)
+		d.trackCarried()
 	case stray:
 		fr := d.pkt.Fragment(v.Frame)
 		d.w.fragment(&fr, nil, 0)
 	}
 }
 
-// track carries a packet with a key through the stages.
+// trackCarried carries the packet through the stages that the one in hand completed in a
+// tunnel.
+func (d *SessionDriver[K]) trackCarried() {
+	p, frame := d.w.frags.carried()
+	if p == nil || !d.readCarried(p) {
+		return
+	}
+	d.fillCarried(&d.w.in, frame)
+	d.track(frame)
+}
+
+// track carries the input, a packet with a key, through the stages.
 func (d *SessionDriver[K]) track(frame []byte) {
 	w, in := d.w, &d.w.in
-	d.fill(in, frame)
 	f := w.table.Observe(in)
 	d.pkt.Time = in.Time
-	d.describe(f)
+	d.describe(f.State, in)
 	if d.waiting.Packets > 0 {
 		late := d.takeWaiting(in)
 		for i := range late {
@@ -76,18 +88,6 @@ func (d *SessionDriver[K]) payload(f *tracked[K], frame []byte) {
 	default:
 		w.datagram(side, p.Payload(frame))
 	}
-}
-
-// describe notes what the first packet of a flow says for all of it.
-func (d *SessionDriver[K]) describe(f *tracked[K]) {
-	s := f.State
-	if s.known {
-		return
-	}
-	s.known = true
-	s.proto, s.first, s.fiveTuple = d.pkt.Proto, d.x.Dir, d.x.Sessions
-	s.attrs = d.pkt.Attributes()
-	s.tuple = d.tuple()
 }
 
 // Sweep ends what is due by now, a packet time. It never changes what comes out,

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
+	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 	"github.com/flowscope/flowscope-xdp/userspace/reassembly"
 	"github.com/flowscope/flowscope-xdp/userspace/tracker"
@@ -46,7 +47,7 @@ func newWorker[K comparable](opt Options[K], refresh func(*tracked[K])) *worker[
 	w.tell = newTelemetry(opt.Metrics, opt.Logger, opt.TraceMessages)
 	w.parserDriver = parserDriver{chooser: newChooser(opt.Protocols), poison: w.onPoison}
 	w.ctx.OnMessage = w.onMessage
-	w.frags.init(w)
+	w.frags.init(w, opt.Decap)
 	to := trackerOptions(&opt, w.onTable)
 	to.Refresh = refresh
 	w.table = tracker.New(to, func(K) *session { return &session{} })
@@ -217,6 +218,17 @@ func (w *worker[K]) datagram(side flow.Side, b []byte) {
 	w.parseDatagram(u.parser, side, b)
 	w.schedule(u.parser)
 	w.obeyDatagram(u, side)
+}
+
+// carried hands on what a packet of the flow in hand carries that came in the fragments
+// of a tunnel.
+func (w *worker[K]) carried(side flow.Side, p *packet.Packet, frame []byte) {
+	switch {
+	case w.in.Seg != nil:
+		w.segment(side, w.in.Seg)
+	case p.Proto.L4() == flow.L4UDP:
+		w.datagram(side, p.Payload(frame))
+	}
 }
 
 // probeDatagram looks for the parser that knows b, those named by the ports first.

@@ -99,14 +99,20 @@ func (f *Flow[K, S]) ConnState() string {
 		return "OTH"
 	}
 	d := f.InitiatorDir()
-	from, to := f.count[d].packets, f.count[d.Other()].packets
+	from, to := f.seen(d), f.seen(d.Other())
 	switch {
-	case from > 0 && to > 0:
+	case from && to:
 		return "SF"
-	case from > 0:
+	case from:
 		return "S0"
 	}
 	return "SHR"
+}
+
+// seen reports whether a packet of a datagram flow went in direction d, be it one that
+// is counted elsewhere.
+func (f *Flow[K, S]) seen(d flow.Direction) bool {
+	return f.count[d].packets > 0 || f.conn.end[f.Side(d)].earned(letterD)
 }
 
 // Handshake returns SYN+ACK to ACK (initiator) and SYN to SYN+ACK (responder),
@@ -276,10 +282,10 @@ func (f *Flow[K, S]) SetRepeats(d flow.Direction, zeroWindows, retransmissions u
 	often[0], often[letterT-letterW] = zeroWindows, retransmissions
 }
 
-// SetTimes replaces the smallest and largest packet time. The latter never goes
-// back.
+// SetTimes tells of packets from first to last. What is known of smaller and larger times
+// stays.
 func (f *Flow[K, S]) SetTimes(first, last flow.Timestamp) {
-	f.first, f.last = first, f.last.Max(last)
+	f.first, f.last = min(f.first, first), f.last.Max(last)
 }
 
 // ReusedBy reports whether the segment s, going in direction d, begins another flow
@@ -306,7 +312,12 @@ func (f *Flow[K, S]) turn() {
 
 // oneSidedFIN reports whether one side only was ever seen, and has sent its FIN.
 func (f *Flow[K, S]) oneSidedFIN() bool {
-	return f.conn.state == flow.StateFINWait && (f.count[0].packets == 0 || f.count[1].packets == 0)
+	return f.conn.state == flow.StateFINWait && (f.silent(flow.Forward) || f.silent(flow.Reverse))
+}
+
+// silent reports whether no packet of a TCP flow went in direction d.
+func (f *Flow[K, S]) silent(d flow.Direction) bool {
+	return f.count[d].packets == 0 && !f.conn.end[f.Side(d)].has(hasMax)
 }
 
 // NoteFlags adds TCP flags of direction d that were seen where no segment is shown: in a

@@ -61,6 +61,10 @@ type Input[K comparable] struct {
 	TTL        uint8
 	Label      uint32        // IPv6 flow label
 	Seg        *flow.Segment // nil: no TCP step
+	// Carried is set for a packet that came in the fragments of a tunnel: they
+	// are counted in another flow, so this one brings neither counters nor TTL nor
+	// flow label, and no Packet event.
+	Carried bool
 }
 
 // Counts are what a table has done so far. Created = Σ Ended + Forgotten + live.
@@ -135,7 +139,7 @@ func (t *Table[K, S]) Step(f *Flow[K, S], in *Input[K]) {
 // Finish ends the packet that Observe, Open or Step took: it emits the Packet event
 // and the anomalies reported meanwhile, and closes the flow if TCP is over.
 func (t *Table[K, S]) Finish(f *Flow[K, S], in *Input[K]) {
-	if t.opts.Events.Has(flow.EventPacket) {
+	if t.opts.Events.Has(flow.EventPacket) && !in.Carried {
 		e := t.newEvent(flow.EventPacket, f, in.Time)
 		e.Side, e.Len = f.Side(in.Dir), in.PayloadLen
 		t.opts.Handler(f, e)
@@ -322,6 +326,9 @@ func (t *Table[K, S]) ordinal(f *Flow[K, S], in *Input[K]) uint64 {
 func (t *Table[K, S]) meet(f *Flow[K, S], in *Input[K]) {
 	f.first = min(f.first, in.Time)
 	f.last = max(f.last, in.Time)
+	if in.Carried {
+		return
+	}
 	ttl := &f.ttl[in.Dir]
 	if seen := seenForward << in.Dir; !f.has(seen) {
 		f.flags |= seen
