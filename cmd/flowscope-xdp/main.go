@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +31,7 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil {
@@ -56,6 +55,7 @@ parses HTTP/1, TLS and DNS, and writes one complete record per flow.`,
 		return usagef("%w (see `%s --help`)", err, c.CommandPath())
 	})
 	root.AddCommand(runCommand(), replayCommand(), doctorCommand(), versionCommand())
+	addConfig(root)
 	return root
 }
 

@@ -38,6 +38,7 @@ type monitor struct {
 	log      *slog.Logger
 	exporter *prom.Exporter // nil: off
 	server   *prom.Server
+	stop     func()
 	begun    time.Time
 	alive    atomic.Int64 // last sign of life, in ns since begun; 0: none yet
 }
@@ -48,11 +49,14 @@ func (f *monitorFlags) open(opt *pipeline.Options[flow.Key]) (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{log: log, begun: time.Now()}
-	if f.addr != "" {
-		err = m.serve(f.addr, opt)
+	m := &monitor{log: log, begun: time.Now(), stop: refuseReload(log)}
+	if f.addr == "" {
+		return m, nil
 	}
-	return m, err
+	if err := m.serve(f.addr, opt); err != nil {
+		return nil, m.close(err)
+	}
+	return m, nil
 }
 
 // serve starts to serve metrics, and gives the driver a recorder.
@@ -114,6 +118,7 @@ func (m *monitor) healthy() error {
 
 // close stops to serve. It returns err with what went wrong.
 func (m *monitor) close(err error) error {
+	m.stop()
 	if m.server == nil {
 		return err
 	}
