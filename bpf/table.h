@@ -5,9 +5,9 @@
  * at best the first one looked at: key and counters of a direction share a cache line,
  * so a packet of a known flow touches one line.
  *
- * fs_find returns the place of a packet's flow and claims one if it has none; fs_add
- * adds the packet; fs_retire gives a place up. What is in a place that was given up is
- * for user space to read and to free, a grace period later (abi.h, FS_DEAD).
+ * fs_find returns the place of a packet's flow and claims one if it has none; line.h
+ * adds the packet and gives a place up. What is in a place that was given up is for user
+ * space to read and to free, a grace period later (abi.h, FS_DEAD).
  *
  * Two CPUs that see a new flow at once both try to claim its place: one wins and the
  * other waits until the key can be read. Should a flow get two places all the same,
@@ -16,115 +16,11 @@
 #ifndef FS_TABLE_H
 #define FS_TABLE_H
 
-#include <bpf/bpf_endian.h>
-#include <stdbool.h>
-#include "config.h"
-#include "context.h"
+#include "line.h"
 #include "maps.h"
-#include "packet.h"
-#include "tcp.h"
 
-#define FS_CHOICES	2	/* buckets of a flow */
 #define FS_ATTEMPTS	4	/* looks for a place, if others take it away */
 #define FS_TURNS	64	/* to wait for a twin that has claimed the place */
-
-/* A packet's flow. id lacks the state; addresses as they lie in a line, those of
- * IPv4 both in lo[0].
- */
-struct fs_key {
-	__u64	id;
-	__u64	lo[2];
-	__u64	hi[2];
-	__u64	hash;
-	__u32	dir;		/* of the packet: 0 from the lower endpoint */
-	__u32	worker;
-};
-
-/* Where a packet's flow is, and what is new with the packet. */
-struct fs_spot {
-	__u64	last;		/* time of the packet before it, in its direction */
-	__u64	rtt;		/* a sample that the cold part has no room for */
-	__u32	slot;		/* enum fs_slot */
-	__u32	replaces;	/* the flow whose tuple it reuses: slot, */
-	__u32	replaces_generation;
-	__u32	dir;
-	bool	fresh;		/* this packet claimed the place */
-	bool	first;		/* ... is the first of its direction */
-	bool	payload;	/* ... has the first payload of its direction */
-	__u8	pad[5];
-};
-
-/* The lines of a place, from the packet in hand. */
-struct fs_lines {
-	struct fs_counts	*own;	/* of the packet's direction */
-	struct fs_counts	*peer;
-};
-
-static __always_inline __u64 fs_mix(__u64 a, __u64 b)
-{
-	__u64 h = (a ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
-
-	h ^= h >> 32;
-	h = (h ^ b) * 0xc4ceb9fe1a85ec53ULL;
-	return h ^ h >> 29;
-}
-
-/* key_context is what the key has besides the tuple, cut to the bits a line has for it. */
-static __always_inline __u32 key_context(const struct fs_packet *p, const struct fs_tunnels *t)
-{
-	__u32 h = fs_packet_context(p, fs_key_vlan, fs_key_tunnel ? t : NULL);
-
-	return (h ^ h >> 22) & FS_ID_CONTEXT_MASK;
-}
-
-/* addr_order is below 0 when a comes before b, above 0 after it. */
-static __always_inline int addr_order(const union fs_addr *a, const union fs_addr *b)
-{
-	__u64 x = bpf_be64_to_cpu(a->q[0]), y = bpf_be64_to_cpu(b->q[0]);
-
-	if (x == y) {
-		x = bpf_be64_to_cpu(a->q[1]);
-		y = bpf_be64_to_cpu(b->q[1]);
-	}
-	return x < y ? -1 : x > y;
-}
-
-static __always_inline __u64 fs_id_word(const struct fs_packet *p, __u32 context, __u16 lo, __u16 hi)
-{
-	return (__u64)hi << FS_ID_HI_PORT_SHIFT | (__u64)lo << FS_ID_LO_PORT_SHIFT |
-	       (__u64)p->proto << FS_ID_PROTO_SHIFT | (__u64)context << FS_ID_CONTEXT_SHIFT;
-}
-
-/* fs_key_of puts the endpoints in order: by address, then by port. */
-static __always_inline void fs_key_of(const struct fs_packet *p, const struct fs_tunnels *t,
-				      struct fs_key *k)
-{
-	const union fs_addr *lo = &p->src, *hi = &p->dst;
-	int order = addr_order(lo, hi);
-	__u32 context = 0;
-
-	if (fs_key_vlan || fs_key_tunnel)
-		context = key_context(p, t);
-	k->dir = order > 0 || (!order && p->sport > p->dport);
-	if (k->dir) {
-		lo = &p->dst;
-		hi = &p->src;
-	}
-	k->id = k->dir ? fs_id_word(p, context, p->dport, p->sport)
-		       : fs_id_word(p, context, p->sport, p->dport);
-	if (p->ip_version == 4) {
-		k->lo[0] = (__u64)hi->v4 << 32 | lo->v4;	/* as in struct fs_line4 */
-		k->hash = fs_mix(k->lo[0] ^ fs_seed, k->id);
-	} else {
-		k->lo[0] = lo->q[0];
-		k->lo[1] = lo->q[1];
-		k->hi[0] = hi->q[0];
-		k->hi[1] = hi->q[1];
-		k->hash = fs_mix(fs_mix(k->lo[0] ^ fs_seed, k->lo[1]),
-				 fs_mix(k->hi[0], k->hi[1]) ^ k->id);
-	}
-	k->worker = (k->hash >> 32) * fs_workers >> 32;
-}
 
 /* fs_bucket_of returns one of a flow's buckets. The worker took the hash's top bits;
  * what they leave chooses in its region.
@@ -194,15 +90,6 @@ static __always_inline void line_begin(__u64 *line, const struct fs_key *k, __u8
 	l->lo[1] = k->lo[1];
 	l->hi[0] = k->hi[0];
 	l->hi[1] = k->hi[1];
-}
-
-static __always_inline __u8 fs_first_control(const struct fs_packet *p)
-{
-	if (p->proto == IPPROTO_TCP)
-		return fs_control_tcp;
-	if (p->proto == IPPROTO_UDP)
-		return fs_control_udp;
-	return FS_CTL_NO_PAYLOAD | FS_CTL_QUIET;
 }
 
 /* claim takes a free place, whose lines a and b are, and writes the flow into it. Line b
@@ -491,33 +378,6 @@ static __always_inline bool fs_find(const struct fs_packet *p, const struct fs_k
 	if (p->ip_version == 4 ? at_home(k, at, l, false) : at_home(k, at, l, true))
 		return true;
 	return find_place(p, k, at) && fs_lines_of(at, l);
-}
-
-/* fs_add adds the packet to its flow. It is false when the place has been given up
- * meanwhile, and then nothing was added.
- */
-static __always_inline bool fs_add(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at)
-{
-	struct fs_counts *c = l->own;
-	__u64 before = __sync_fetch_and_add(&c->packets, p->segs);
-
-	if (before & FS_DEAD) {
-		__sync_fetch_and_sub(&c->packets, p->segs);
-		return false;
-	}
-	__sync_fetch_and_add(&c->bytes, p->wire_len);
-	__sync_fetch_and_add(&c->ip_bytes, p->ip_len);
-	at->first = !before;
-	at->payload = p->payload_len && !__sync_fetch_and_add(&c->payload_bytes, p->payload_len);
-	at->last = c->last;
-	return true;
-}
-
-/* fs_retire gives a place up. */
-static __always_inline void fs_retire(struct fs_lines *l)
-{
-	__sync_fetch_and_or(&l->own->packets, FS_DEAD);
-	__sync_fetch_and_or(&l->peer->packets, FS_DEAD);
 }
 
 #endif

@@ -1,50 +1,45 @@
 // Bench measures what the XDP program costs a packet: run time as the kernel reports
-// it, of frames that come in on a veth pair in a network namespace of its own, less
-// the run time of an empty program. It needs root.
+// it, of live frames that come in on a veth pair in a network namespace of its own, less
+// that of an empty program. The same program over a plain hash map is measured beside it,
+// all in turn in one run. It needs root.
 //
 //	go run ./tests/bench
-//	go run ./tests/bench -flows 1000 -packets 2000000 -records
+//	go run ./tests/bench -flows 1000 -packets 2000000 -only ipv4
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"github.com/flowscope/flowscope-xdp/tests/bench/gen"
-	"github.com/flowscope/flowscope-xdp/userspace/xdp"
+	"github.com/flowscope/flowscope-xdp/tests/wire"
 )
 
 type options struct {
 	flows   []int
 	packets int
-	runs    int
+	rounds  int
 	max     int
-	records bool
-	length  int
+	only    string
+	two     bool
 }
 
 func main() {
 	var o options
 	list := flag.String("flows", "1000,100000,1000000", "numbers of flows, each packet of any of them")
-	flag.IntVar(&o.packets, "packets", 3_000_000, "packets a run")
-	flag.IntVar(&o.runs, "runs", 5, "runs of each; the least, median and largest are shown")
-	flag.IntVar(&o.max, "max-flows", 0, "size of the table (0: the default)")
-	flag.BoolVar(&o.records, "records", false, "with a record of each packet, read by this process")
-	flag.IntVar(&o.length, "payload", 10, "payload bytes of a packet")
+	flag.IntVar(&o.packets, "packets", 1_000_000, "packets a round of each program")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds; the least, median and largest are shown")
+	flag.IntVar(&o.max, "max-flows", 1<<20, "size of the tables")
+	flag.StringVar(&o.only, "only", "", "one of ipv4, ipv6, hash, besides the empty program (default: all)")
+	flag.BoolVar(&o.two, "two", true, "measure two CPUs at once, too")
 	flag.Parse()
 	if err := o.run(*list); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -52,7 +47,7 @@ func main() {
 	}
 }
 
-func (o *options) run(list string) error {
+func (o *options) run(list string) (err error) {
 	for _, s := range strings.Split(list, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -60,132 +55,116 @@ func (o *options) run(list string) error {
 		}
 		o.flows = append(o.flows, n)
 	}
-	runtime.LockOSThread() // the namespace is the thread's
-	if err := pin(0); err != nil {
-		return err
-	}
-	wire, err := newWire()
+	w, err := wire.New()
 	if err != nil {
 		return err
 	}
-	defer wire.close()
+	defer func() { err = errors.Join(err, w.Close()) }()
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {
 		return fmt.Errorf("measure run time: %w", err)
 	}
 	defer stats.Close()
-	floor, err := o.floor(wire)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("empty program: %s ns a packet\n", spread(floor))
+	fmt.Printf("least/median/largest of %d rounds of %d packets, ns a packet above the empty program\n", o.rounds, o.packets)
 	for _, n := range o.flows {
-		if err := o.measure(wire, n, median(floor)); err != nil {
+		if err := o.measure(w, n); err != nil {
 			return err
+		}
+	}
+	if o.two && o.only == "" {
+		return o.twoCPUs(w)
+	}
+	return nil
+}
+
+// measure measures all programs in turn with so many flows.
+func (o *options) measure(w *wire.Wire, flows int) (err error) {
+	programs, done, err := o.load(w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	gross := make([][]float64, len(programs))
+	for _, p := range programs {
+		if _, err := p.measure(w, wire.Traffic{Flows: flows, InTurn: true}, flows, 0); err != nil {
+			return err
+		}
+	}
+	for range o.rounds {
+		for i, p := range programs {
+			ns, err := p.measure(w, wire.Traffic{Flows: flows}, o.packets, 0)
+			if err != nil {
+				return err
+			}
+			gross[i] = append(gross[i], ns)
+		}
+	}
+	o.print(flows, programs, gross)
+	return nil
+}
+
+// print shows what each program costs above the first one, the empty one, and how ours
+// compare with the hash map's.
+func (o *options) print(flows int, programs []*program, gross [][]float64) {
+	floor := median(gross[0])
+	hash := 0.0
+	for i, p := range programs {
+		if p.name == "hash" {
+			hash = median(gross[i]) - floor
+		}
+	}
+	fmt.Printf("%d flows; the empty program itself %s\n", flows, spread(gross[0], 0))
+	for i, p := range programs[1:] {
+		ratio := ""
+		if hash > 0 && p.name != "hash" {
+			ratio = fmt.Sprintf("  %.2f of the hash map's", (median(gross[i+1])-floor)/hash)
+		}
+		fmt.Printf("  %-5s %s%s%s\n", p.name, spread(gross[i+1], floor), ratio, p.note())
+	}
+}
+
+// twoCPUs measures both CPUs at once beside each alone.
+func (o *options) twoCPUs(w *wire.Wire) (err error) {
+	programs, done, err := o.load(w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	fmt.Printf("\ntwo CPUs: ns a packet, the program's own time: one CPU alone, both at once\n")
+	for _, t := range []wire.Traffic{{Flows: 1000, Apart: true}, {Flows: 100_000, Apart: true}, {Flows: 1}} {
+		for _, p := range programs {
+			if err := o.oneAndTwo(w, p, t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// floor measures the empty program.
-func (o *options) floor(w *wire) ([]float64, error) {
-	p := w.objs.Empty
-	l, err := link.AttachXDP(link.XDPOptions{Program: p, Interface: w.in.Attrs().Index, Flags: link.XDPDriverMode})
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	stats := func() (uint64, time.Duration, error) {
-		s, err := p.Stats()
-		if err != nil {
-			return 0, 0, err
-		}
-		return s.RunCount, s.Runtime, nil
-	}
-	return o.repeat(w, 1000, stats, nil)
-}
-
-// measure measures our program with so many flows.
-func (o *options) measure(w *wire, flows int, floor float64) error {
-	opt := xdp.Options{MaxFlows: o.max, TCP: xdp.Quiet | xdp.NoPayload}
-	if o.records {
-		opt.TCP = 0
-	}
-	e, err := xdp.Load(opt)
-	if err != nil {
+func (o *options) oneAndTwo(w *wire.Wire, p *program, t wire.Traffic) error {
+	warm := t
+	warm.InTurn = true
+	if _, err := p.measure(w, warm, t.Flows, 0, 1); err != nil {
 		return err
 	}
-	defer e.Close()
-	if _, err := e.Attach(w.in.Attrs().Name, xdp.Native); err != nil {
-		return err
-	}
-	stop := make(chan struct{})
-	done := make(chan error)
-	read := 0
-	go func() { done <- drain(e, stop, &read) }()
-	// Every flow is opened before the clock starts.
-	if err := w.send(flows, max(o.packets, 8*flows), o.length); err != nil {
-		return err
-	}
-	gross, err := o.repeat(w, flows, e.RunTime, e)
-	close(stop)
-	if err := errors.Join(err, <-done); err != nil {
-		return err
-	}
-	net := make([]float64, len(gross))
-	for i := range gross {
-		net[i] = gross[i] - floor
-	}
-	c, err := e.Counters()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%8d flows: %s ns a packet above it; %d claimed, %.3f %% spilled, %d records read, %d dropped\n",
-		flows, spread(net), c.Claimed, 100*float64(c.Spilled.Packets)/float64(c.Seen.Packets), read, c.RingDropped.Packets)
-	return nil
-}
-
-// drain reads the ring on a CPU of its own, until told to stop.
-func drain(e *xdp.Engine, stop chan struct{}, n *int) error {
-	runtime.LockOSThread()
-	if err := pin(1); err != nil {
-		return err
-	}
-	for {
-		k, err := e.Ring(0).Read(5*time.Millisecond, func(*xdp.Record) {})
+	var one, two []float64
+	for i := range o.rounds {
+		a, err := p.measure(w, t, o.packets, i%2)
 		if err != nil {
 			return err
 		}
-		*n += k
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
-	}
-}
-
-// repeat sends packets, several times, and returns the run time of one each time.
-func (o *options) repeat(w *wire, flows int, stats func() (uint64, time.Duration, error), e *xdp.Engine) ([]float64, error) {
-	var l []float64
-	for range o.runs {
-		n0, t0, err := stats()
+		b, err := p.measure(w, t, o.packets, 0, 1)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := w.send(flows, o.packets, o.length); err != nil {
-			return nil, err
-		}
-		n1, t1, err := stats()
-		if err != nil {
-			return nil, err
-		}
-		if n1 == n0 {
-			return nil, errors.New("no packet arrived")
-		}
-		l = append(l, float64(t1-t0)/float64(n1-n0))
+		one, two = append(one, a), append(two, b)
 	}
-	return l, nil
+	what := fmt.Sprintf("%d flows each", t.Flows)
+	if !t.Apart {
+		what = "one flow from both"
+	}
+	fmt.Printf("  %-18s  %-5s  %s   %s   ratio %.2f\n", what, p.name, spread(one, 0), spread(two, 0), median(two)/median(one))
+	return nil
 }
 
 func median(l []float64) float64 {
@@ -193,120 +172,9 @@ func median(l []float64) float64 {
 	return s[len(s)/2]
 }
 
-func spread(l []float64) string {
-	return fmt.Sprintf("%.1f/%.1f/%.1f", slices.Min(l), median(l), slices.Max(l))
+func spread(l []float64, less float64) string {
+	return fmt.Sprintf("%6.1f %6.1f %6.1f", slices.Min(l)-less, median(l)-less, slices.Max(l)-less)
 }
 
-// pin keeps the thread on a CPU, if there is such a one.
-func pin(cpu int) error {
-	var s unix.CPUSet
-	s.Set(cpu % runtime.NumCPU())
-	return unix.SchedSetaffinity(0, &s)
-}
-
-// A wire is a veth pair in a namespace, with what sends into one end.
-type wire struct {
-	home, ns netns.NsHandle
-	out, in  netlink.Link
-	objs     gen.BenchObjects
-	sender   *gen.BenchObjects
-	flows    int
-}
-
-func newWire() (*wire, error) {
-	w := &wire{home: -1, ns: -1}
-	if err := w.open(); err != nil {
-		return nil, errors.Join(err, w.close())
-	}
-	return w, nil
-}
-
-func (w *wire) open() (err error) {
-	if w.home, err = netns.Get(); err != nil {
-		return err
-	}
-	if w.ns, err = netns.New(); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "out"}, PeerName: "in"}
-	if err := netlink.LinkAdd(veth); err != nil {
-		return fmt.Errorf("make a veth pair: %w", err)
-	}
-	for name, l := range map[string]*netlink.Link{"out": &w.out, "in": &w.in} {
-		if *l, err = netlink.LinkByName(name); err != nil {
-			return err
-		}
-		if err := netlink.LinkSetUp(*l); err != nil {
-			return err
-		}
-	}
-	return gen.LoadBenchObjects(&w.objs, nil)
-}
-
-func (w *wire) close() error {
-	err := w.objs.Close()
-	if w.sender != nil {
-		err = errors.Join(err, w.sender.Close())
-	}
-	if w.ns >= 0 {
-		err = errors.Join(err, netns.Set(w.home), w.ns.Close())
-	}
-	return err
-}
-
-// send sends packets of so many flows into the wire.
-func (w *wire) send(flows, packets, payload int) error {
-	if err := w.makeSender(flows); err != nil {
-		return err
-	}
-	b := frame(payload)
-	const liveFrames = unix.BPF_F_TEST_XDP_LIVE_FRAMES
-	_, err := w.sender.Generate.Run(&ebpf.RunOptions{
-		Data: b, Repeat: uint32(packets), Flags: liveFrames, BatchSize: 64,
-		Context: struct{ Data, DataEnd, DataMeta, In, Queue, Out uint32 }{0, uint32(len(b)), 0, uint32(w.out.Attrs().Index), 0, 0},
-	})
-	if err != nil {
-		return fmt.Errorf("send: %w", err)
-	}
-	time.Sleep(20 * time.Millisecond) // what is queued arrives
-	return nil
-}
-
-func (w *wire) makeSender(flows int) error {
-	if w.sender != nil && w.flows == flows {
-		return nil
-	}
-	if w.sender != nil {
-		if err := w.sender.Close(); err != nil {
-			return err
-		}
-	}
-	spec, err := gen.LoadBench()
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(
-		spec.Variables["flows"].Set(uint32(flows)),
-		spec.Variables["oif"].Set(uint32(w.out.Attrs().Index)),
-	); err != nil {
-		return err
-	}
-	w.sender, w.flows = &gen.BenchObjects{}, flows
-	return spec.LoadAndAssign(w.sender, nil)
-}
-
-// frame is an Ethernet frame with a TCP segment, to nobody in the namespace.
-func frame(payload int) []byte {
-	b := make([]byte, 54+payload)
-	copy(b, []byte{2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 8, 0})
-	ip := b[14:]
-	ip[0], ip[8], ip[9] = 0x45, 64, 6
-	binary.BigEndian.PutUint16(ip[2:], uint16(40+payload))
-	copy(ip[12:], []byte{10, 9, 0, 1, 10, 9, 0, 2})
-	tcp := ip[20:]
-	binary.BigEndian.PutUint16(tcp, 1)
-	binary.BigEndian.PutUint16(tcp[2:], 80)
-	tcp[12], tcp[13] = 0x50, 0x18
-	binary.BigEndian.PutUint16(tcp[14:], 1000)
-	return b
-}
+// drainFor is how long a reader of the ring waits before it looks whether to stop.
+const drainFor = 5 * time.Millisecond

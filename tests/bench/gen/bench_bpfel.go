@@ -26,7 +26,9 @@ type BenchSource struct {
 const (
 	BenchProgEmpty    = "empty"
 	BenchProgGenerate = "generate"
+	BenchVarApart     = "apart"
 	BenchVarFlows     = "flows"
+	BenchVarInTurn    = "in_turn"
 	BenchVarOif       = "oif"
 	BenchVarSources   = "sources"
 )
@@ -87,7 +89,9 @@ type BenchMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type BenchVariableSpecs struct {
+	Apart   *ebpf.VariableSpec `ebpf:"apart"`
 	Flows   *ebpf.VariableSpec `ebpf:"flows"`
+	InTurn  *ebpf.VariableSpec `ebpf:"in_turn"`
 	Oif     *ebpf.VariableSpec `ebpf:"oif"`
 	Sources *ebpf.VariableSpec `ebpf:"sources"`
 }
@@ -122,7 +126,9 @@ func (m *BenchMaps) Close() error {
 //
 // It can be passed to LoadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type BenchVariables struct {
+	Apart   *ebpf.Variable `ebpf:"apart"`
 	Flows   *ebpf.Variable `ebpf:"flows"`
+	InTurn  *ebpf.Variable `ebpf:"in_turn"`
 	Oif     *ebpf.Variable `ebpf:"oif"`
 	Sources *ebpf.Variable `ebpf:"sources"`
 }
