@@ -17,6 +17,7 @@ import (
 
 func replayCommand() *cobra.Command {
 	var f flags
+	var prof profiles
 	var engineName string
 	c := &cobra.Command{
 		Use:   "replay FILE…",
@@ -32,10 +33,11 @@ Link types: Ethernet, raw IP, Linux cooked v1 and v2, BSD null and loop.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, files []string) error {
-			return replay(c.Context(), &f, engineName, files)
+			return prof.around(func() error { return replay(c.Context(), &f, engineName, files) })
 		},
 	}
 	f.register(c.Flags())
+	prof.register(c.Flags())
 	c.Flags().StringVar(&engineName, "engine", "userspace", "who decodes and counts: userspace, or kernel (the XDP program by BPF_PROG_TEST_RUN; root)")
 	return c
 }
@@ -74,7 +76,8 @@ func replay(ctx context.Context, f *flags, engineName string, files []string) er
 func replayFiles(ctx context.Context, r replayer, files []string, out *output) (err error) {
 	var clamped uint64
 	for _, name := range files {
-		if err = replayFile(ctx, r, name, out, &clamped); err != nil {
+		err = source.Guard(func() error { return replayFile(ctx, r, name, out, &clamped) })
+		if err != nil {
 			break
 		}
 	}
@@ -110,7 +113,7 @@ func (r userspaceReplayer) Summary() flow.Summary      { return r.d.Summary() }
 const checkEvery = 1024
 
 func replayFile(ctx context.Context, r replayer, name string, out *output, clamped *uint64) error {
-	src, err := source.Open(name)
+	src, err := source.Map(name)
 	if err != nil {
 		return fmt.Errorf("open capture: %w", named(name, err))
 	}

@@ -8,8 +8,8 @@
 // file that ends in the middle of a packet is a [CutError], which comes after every
 // whole packet before the cut. A Reader belongs to one goroutine at a time.
 //
-// Files are read, not mapped: a mapped file that someone cuts short meanwhile ends the
-// program with SIGBUS, and reading costs little (see the benchmark).
+// [Map] is for large files: it maps what it can instead of reading it. A mapped file that
+// someone cuts short meanwhile faults, which [Guard] turns into an error.
 //
 // Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
 package source

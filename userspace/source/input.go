@@ -17,13 +17,16 @@ const (
 )
 
 // An input is a buffered reader whose bytes are used where they lie. Its buffer
-// grows only as far as bytes really come, up to maxRecord and a bit.
+// grows only as far as bytes really come, up to maxRecord and a bit; or it is a mapped
+// file.
 type input struct {
 	r        io.Reader
 	buf      []byte
 	pos, end int   // buf[pos:end] is read, not yet used
 	base     int64 // offset of buf[0] in the data
 	err      error // what the last read ended with
+	mapped   bool  // buf is a file, of which end bytes are present
+	given    int   // bytes at its start that were given back
 
 	clamped uint64 // packet times outside the range of flow.Timestamp
 }
@@ -53,6 +56,13 @@ func (in *input) use(n int) { in.pos += n }
 
 // fill reads until n bytes are there.
 func (in *input) fill(n int) error {
+	if in.mapped {
+		if in.present(n) {
+			return nil
+		}
+		in.err = io.EOF
+		return in.short()
+	}
 	copy(in.buf, in.buffered())
 	in.base += int64(in.pos)
 	in.pos, in.end = 0, in.end-in.pos
@@ -83,7 +93,7 @@ func (in *input) grow(n int) {
 
 // short returns the error for data that ended too early.
 func (in *input) short() error {
-	if in.err == io.EOF && in.end > 0 {
+	if in.err == io.EOF && in.end > in.pos {
 		return io.ErrUnexpectedEOF
 	}
 	return in.err

@@ -2,10 +2,13 @@ package source
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // A format reads the frames of one file format.
@@ -24,6 +27,8 @@ type Reader struct {
 	in     *input
 	format format
 	err    error // what Next ended with
+
+	mapping []byte // the file, if Map could map it
 }
 
 // Open opens a capture file; "-" is standard input. It reads the file's header, so
@@ -165,7 +170,11 @@ func (r *Reader) Offset() int64 {
 	return r.in.offset()
 }
 
-// Close closes the file that Open opened. Standard input and what New was given stay
+// Stable reports whether frames stay valid until Close, not only until the following
+// Next.
+func (r *Reader) Stable() bool { return r.mapping != nil }
+
+// Close closes the file that Open or Map opened. Standard input and what New was given stay
 // open. A frame is not valid after it.
 func (r *Reader) Close() error {
 	if r.err == nil {
@@ -176,7 +185,19 @@ func (r *Reader) Close() error {
 	}
 	c := r.closer
 	r.closer = nil
-	return c.Close()
+	return errors.Join(r.unmap(), c.Close())
+}
+
+func (r *Reader) unmap() error {
+	if r.mapping == nil {
+		return nil
+	}
+	b := r.mapping
+	r.mapping, r.in.buf, r.in.pos, r.in.end = nil, nil, 0, 0
+	if err := unix.Munmap(b); err != nil {
+		return fmt.Errorf("unmap %s: %w", r.name, err)
+	}
+	return nil
 }
 
 // A counter counts what is read.
