@@ -98,6 +98,11 @@ type Protocol struct {
 	// uses one of Ports. Without it the ports decide, as above.
 	ProbeDatagram func(b []byte, hinted bool) bool
 	NewDatagram   func(key flow.Key) DatagramParser
+
+	// Own, if not nil, returns this protocol anew: its parsers share nothing with
+	// those of any other. Each driver calls it once, as drivers belong to
+	// different goroutines and what one of them holds must not show in another.
+	Own func() Protocol
 }
 
 // ForPort returns a protocol that takes every TCP flow with the given port, whatever

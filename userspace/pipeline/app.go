@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
 )
@@ -27,8 +29,12 @@ type chooser struct {
 }
 
 func newChooser(l []parsers.Protocol) *chooser {
-	c := &chooser{protocols: l[:min(len(l), maxProtocols)], byPort: map[uint16]uint64{}}
-	for i := range c.protocols {
+	l = slices.Clone(l[:min(len(l), maxProtocols)])
+	c := &chooser{protocols: l, byPort: map[uint16]uint64{}}
+	for i := range l {
+		if l[i].Own != nil {
+			l[i] = l[i].Own()
+		}
 		if l[i].NewSession != nil {
 			c.all |= 1 << i
 		}

@@ -274,3 +274,32 @@ func TestFrameAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a packet, want 0", n)
 	}
 }
+
+// TestDriversShareNothing holds that drivers given the same protocols do not see each
+// other's flows: with room for one query each, the answer to the first still finds it.
+func TestDriversShareNothing(t *testing.T) {
+	const question = "\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01"
+	protocols := []parsers.Protocol{dns.Protocol(dns.Options{MaxPendingTotal: 1})}
+	matched := 0
+	drive := func() *pipeline.SessionDriver[flow.Key] {
+		return pipeline.NewSessionDriver(pipeline.Options[flow.Key]{
+			Extractor: packet.FiveTuple{}, Protocols: protocols,
+			Handler: func(e *pipeline.SessionEvent[flow.Key]) {
+				if m, ok := e.Message.(*dns.Message); ok && m.HasRTT {
+					matched++
+				}
+			},
+		})
+	}
+	first, other := drive(), drive()
+	ask := packettest.UDP("10.0.0.1:4000", "10.0.0.53:53")
+	v := packettest.Trace(ask.Payload("\x00\x07\x01\x00"+question),
+		packettest.UDP("10.0.0.2:4000", "10.0.0.53:53").Payload("\x00\x08\x01\x00"+question),
+		ask.Reply().Payload("\x00\x07\x81\x80"+question))
+	first.Track(&v[0])
+	other.Track(&v[1])
+	first.Track(&v[2])
+	if matched != 1 {
+		t.Errorf("%d answers matched, want 1", matched)
+	}
+}

@@ -11,9 +11,11 @@ import (
 type Options struct {
 	Timeout         time.Duration // after which a query is unanswered; 30 s
 	MaxPending      int           // unanswered queries held for one flow; 256
-	MaxPendingTotal int           // held for all flows of one Protocol; 10 000
+	MaxPendingTotal int           // held for all flows of one driver; 10 000
 
-	// Correlator is the one to use, instead of a new one with these bounds.
+	// Correlator is the one to use, instead of a new one for each driver with these
+	// bounds. Drivers that share it wait for each other, and which query goes at the
+	// bound depends on who was first.
 	Correlator *Correlator
 }
 
@@ -24,9 +26,19 @@ func (o Options) correlator() *Correlator {
 	return NewCorrelator(o)
 }
 
-// Protocol returns DNS as drivers choose it. Its parsers share one Correlator; a
-// Protocol for each worker makes the bound one for each worker.
+// Protocol returns DNS as drivers choose it. The parsers of one driver share a
+// Correlator, and so a bound; several drivers may be given the same Protocol, and each
+// has its own.
 func Protocol(o Options) parsers.Protocol {
+	p := protocol(o)
+	if o.Correlator == nil {
+		p.Own = func() parsers.Protocol { return protocol(o) }
+	}
+	return p
+}
+
+// protocol returns DNS with one Correlator for all its parsers.
+func protocol(o Options) parsers.Protocol {
 	o.Correlator = o.correlator()
 	return parsers.Protocol{
 		Name:          "dns",
