@@ -292,6 +292,7 @@ enum fs_counter {
 	FS_COUNT_LOST_RACE,		/* ... because a twin claimed the place too slowly */
 	FS_COUNT_CLAIMED,		/* flows that got a place; no bytes */
 	FS_COUNT_RING_RECORDS,		/* records and their bytes */
+	FS_COUNT_RING_PAYLOAD,		/* ... those with payload, and its bytes */
 	FS_COUNT_RING_DROPPED,		/* records; payload bytes they would have had */
 	FS_COUNT_LOAD_FAILED,		/* payload that could not be read from the frame */
 	FS_COUNT_FRAGMENTS_FULL,	/* fragments of datagrams there was no room for */

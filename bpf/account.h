@@ -152,13 +152,13 @@ __noinline int unsettled(const struct fs_packet *p, const struct fs_spot *at)
 	return changed || (word & FS_TCP_STATE) > FS_ESTABLISHED;
 }
 
-/* follow looks at a packet that was added. Segments that open or close, and the first
- * payload of a direction, are always notable.
+/* follow looks at a packet that was added. Segments that open or close, the first packet
+ * of a direction and its first payload are always notable.
  */
 static __always_inline enum fs_odd follow(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at)
 {
 	__u8 edges = p->tcp_flags & (FS_SYN | FS_FIN | FS_RST);
-	enum fs_odd odd = at->payload || edges ? FS_ODD_NOTABLE : 0;
+	enum fs_odd odd = at->first || at->payload || edges ? FS_ODD_NOTABLE : 0;
 
 	if (p->bits & FS_PKT_TCP) {
 		odd |= fs_measure(l, p, at);
@@ -170,7 +170,7 @@ static __always_inline enum fs_odd follow(struct fs_lines *l, const struct fs_pa
 
 /* heard says whether a packet is to go up: of the protocols that anybody reads, when
  * they are wanted or the packet is notable; the first packet of any; each fragment,
- * since only user space puts datagrams together.
+ * and that with its payload, since only user space puts datagrams together.
  */
 static __always_inline bool heard(__u8 control, const struct fs_packet *p, const struct fs_spot *at,
 				  enum fs_odd odd)
@@ -209,7 +209,7 @@ static __always_inline void tell(struct fs_out *o, enum fs_odd odd)
 		return;
 	o->cold = fs_cold_of(o->at->slot);
 	control = FS_READ(l.own->control);
-	wanted = !(control & FS_CTL_NO_PAYLOAD);
+	wanted = !(control & FS_CTL_NO_PAYLOAD) || o->p->bits & FS_PKT_FRAG;
 	if (o->at->fresh || control & FS_CTL_OWED)
 		first(o, &l, wanted);
 	else if (o->p->bits & FS_PKT_FRAG)

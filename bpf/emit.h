@@ -94,6 +94,8 @@ static __always_inline __u64 out_counted(const struct fs_out *o, __u32 size)
 	struct fs_tally *t = fs_count(FS_COUNT_RING_RECORDS, 1, size);
 	__u32 *lost = out_lost(o);
 
+	if (o->head->cap_len)
+		fs_count(FS_COUNT_RING_PAYLOAD, 1, o->head->cap_len);
 	if (lost && *lost)
 		*lost = 0;
 	if (!fs_wake_records || !t)

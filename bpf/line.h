@@ -30,7 +30,7 @@ static __always_inline __u8 fs_first_control(const struct fs_packet *p)
 {
 	if (p->proto == IPPROTO_TCP)
 		return fs_control_tcp;
-	if (p->proto == IPPROTO_UDP)
+	if (p->proto == IPPROTO_UDP || p->proto == IPPROTO_UDPLITE)
 		return fs_control_udp;
 	return FS_CTL_NO_PAYLOAD | FS_CTL_QUIET;
 }

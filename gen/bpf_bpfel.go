@@ -73,12 +73,13 @@ const (
 	BPFFsCounterFS_COUNT_LOST_RACE      BPFFsCounter = 3
 	BPFFsCounterFS_COUNT_CLAIMED        BPFFsCounter = 4
 	BPFFsCounterFS_COUNT_RING_RECORDS   BPFFsCounter = 5
-	BPFFsCounterFS_COUNT_RING_DROPPED   BPFFsCounter = 6
-	BPFFsCounterFS_COUNT_LOAD_FAILED    BPFFsCounter = 7
-	BPFFsCounterFS_COUNT_FRAGMENTS_FULL BPFFsCounter = 8
-	BPFFsCounterFS_COUNT_DECAP_DEPTH    BPFFsCounter = 9
-	BPFFsCounterFS_COUNT_UNPARSED       BPFFsCounter = 10
-	BPFFsCounterFS_COUNTERS             BPFFsCounter = 18
+	BPFFsCounterFS_COUNT_RING_PAYLOAD   BPFFsCounter = 6
+	BPFFsCounterFS_COUNT_RING_DROPPED   BPFFsCounter = 7
+	BPFFsCounterFS_COUNT_LOAD_FAILED    BPFFsCounter = 8
+	BPFFsCounterFS_COUNT_FRAGMENTS_FULL BPFFsCounter = 9
+	BPFFsCounterFS_COUNT_DECAP_DEPTH    BPFFsCounter = 10
+	BPFFsCounterFS_COUNT_UNPARSED       BPFFsCounter = 11
+	BPFFsCounterFS_COUNTERS             BPFFsCounter = 19
 )
 
 type BPFFsCounts struct {

@@ -59,7 +59,7 @@ func normal(t *testing.T, l []line) []string {
 			}
 			o["id"] = order[id]
 		}
-		for _, k := range []string{"engine", "ring_records", "ring_dropped_records", "ring_dropped_bytes", "packets_spilled"} {
+		for _, k := range []string{"engine", "ring_records", "ring_payload_bytes", "ring_dropped_records", "ring_dropped_bytes", "packets_spilled"} {
 			delete(o, k)
 		}
 		b, err := json.Marshal(o)

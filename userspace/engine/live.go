@@ -49,6 +49,7 @@ const (
 // NewLive loads the program and attaches it to the interfaces, to all or none.
 func NewLive(opt LiveOptions) (*Live, error) {
 	opt.Load.MaxFlows = opt.Pipeline.MaxFlows
+	firstControl(&opt.Load, &opt.Pipeline)
 	k, err := xdp.Load(opt.Load)
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error
 	opt.MaxFlows = cmp.Or(opt.MaxFlows, defaultMaxFlows)
 	load.MaxFlows = placesFor(opt.MaxFlows)
 	load.MaxIPv6Flows = load.MaxFlows
+	firstControl(&load, &opt)
 	k, err := xdp.Load(load)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,34 @@ func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
 // Close implements pipeline.KernelTable.
 func (t *kernelTable) Close(h pipeline.Handle) { t.e.Table().Close(xdpHandle(h)) }
 
+// Verdict implements pipeline.KernelTable.
+func (t *kernelTable) Verdict(h pipeline.Handle, dir flow.Direction, v pipeline.Verdict) {
+	t.e.Table().SetControl(xdpHandle(h), dir, controlOf(v))
+}
+
+// controlOf are the control bits that carry out a verdict.
+func controlOf(v pipeline.Verdict) (c xdp.Control) {
+	if v&pipeline.NoPayload != 0 {
+		c |= xdp.NoPayload
+	}
+	if v&pipeline.Quiet != 0 {
+		c |= xdp.Quiet
+	}
+	return c
+}
+
+// firstControl makes flows begin with the verdicts that no session would change: payload
+// that nothing reads is never copied.
+func firstControl(load *xdp.Options, opt *pipeline.Options[flow.Key]) {
+	streams, datagrams := opt.Reads()
+	if !streams {
+		load.TCP |= xdp.NoPayload
+	}
+	if !datagrams {
+		load.UDP |= xdp.NoPayload | xdp.Quiet
+	}
+}
+
 // Kill implements pipeline.KernelTable.
 func (t *kernelTable) Kill(h pipeline.Handle) { t.e.Table().Kill(xdpHandle(h)) }
 
@@ -114,7 +142,7 @@ func (c *carrier) fragment(r *xdp.Record) {
 func addCounters(s *flow.Summary, c *xdp.Counters) {
 	s.PacketsSeen, s.BytesSeen = c.Seen.Packets, c.Seen.Bytes
 	s.PacketsSpilled = c.Spilled.Packets
-	s.RingRecords = c.RingRecords.Packets
+	s.RingRecords, s.RingPayloadBytes = c.RingRecords.Packets, c.RingPayload.Bytes
 	s.RingDroppedRecords, s.RingDroppedBytes = c.RingDropped.Packets, c.RingDropped.Bytes
 	s.FragmentTableFull, s.DecapDepth = c.FragmentsFull.Packets, c.DecapDepth.Packets
 	for cause := range c.Unparsed {

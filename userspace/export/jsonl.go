@@ -84,6 +84,7 @@ func (j *JSONL) Summary(s *flow.Summary) error {
 	o.named("messages", s.Messages)
 	o.counts("anomalies", s.Anomalies[:], func(i int) string { return flow.AnomalyKind(i).String() })
 	o.uint("ring_records", s.RingRecords)
+	o.uint("ring_payload_bytes", s.RingPayloadBytes)
 	o.uint("ring_dropped_records", s.RingDroppedRecords)
 	o.uint("ring_dropped_bytes", s.RingDroppedBytes)
 	o.uint("fragment_table_full", s.FragmentTableFull)

@@ -17,6 +17,7 @@ type Summary struct {
 	Anomalies    [AnomalyKinds]uint64
 
 	RingRecords, RingDroppedRecords, RingDroppedBytes uint64
+	RingPayloadBytes                                  uint64 // that came up with the records
 
 	FragmentTableFull uint64
 	DecapDepth        uint64

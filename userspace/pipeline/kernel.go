@@ -31,6 +31,8 @@ type KernelTable interface {
 	// Close tells the kernel that the session is over: a SYN with another
 	// sequence number begins a new flow.
 	Close(h Handle)
+	// Verdict tells the kernel what is wanted no more of one direction of a flow.
+	Verdict(h Handle, dir flow.Direction, v Verdict)
 	// Kill ends an entry: the next packet of the key begins another one.
 	Kill(h Handle)
 	// Settle waits until no program still adds to a killed entry. After it
@@ -196,9 +198,14 @@ func (d *KernelDriver) stray(p *KernelPacket) {
 	}
 }
 
-// tell says to the kernel that a session is over, once.
+// tell says to the kernel what it wants to know of a flow: what is not wanted any more,
+// and, once, that its session is over.
 func (d *KernelDriver) tell(f *tracked[flow.Key], h Handle) {
-	if d.find(h) == f && f.Closed() != flow.EndNone && !f.State.told {
+	if d.find(h) != f {
+		return // it has ended
+	}
+	d.decide(f)
+	if f.Closed() != flow.EndNone && !f.State.told {
 		f.State.told = true
 		d.kernel.Close(h)
 	}

@@ -57,3 +57,13 @@ func trackerOptions[K comparable, S any](o *Options[K], handler func(*tracker.Fl
 			flow.EventAnomaly, flow.EventEnded, flow.EventUpdate),
 	}
 }
+
+// Reads reports whether anything wants the payload of TCP flows, and of datagrams.
+func (o *Options[K]) Reads() (streams, datagrams bool) {
+	streams = o.StreamHash
+	for i := range o.Protocols[:min(len(o.Protocols), maxProtocols)] {
+		streams = streams || o.Protocols[i].NewSession != nil
+		datagrams = datagrams || o.Protocols[i].NewDatagram != nil
+	}
+	return streams, datagrams
+}

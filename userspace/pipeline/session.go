@@ -17,11 +17,13 @@ type session struct {
 	known     bool // the fields above are set
 	closed    bool // streams are flushed, parsers finished
 
-	tcp     *tcpSession // once a TCP packet came
-	udp     *udpSession // once a datagram came
-	handle  Handle      // of the kernel engine
-	told    bool        // the kernel knows that the session is over
-	spilled bool        // the flow has no entry in the kernel's table
+	tcp    *tcpSession // once a TCP packet came
+	udp    *udpSession // once a datagram came
+	handle Handle      // of the kernel engine
+	told   bool        // the kernel knows that the session is over
+	// verdicts are what the kernel was told, by direction.
+	verdicts [2]Verdict
+	spilled  bool // the flow has no entry in the kernel's table
 
 	tickAt  flow.Timestamp // when the parser has something to do
 	ticking bool           // tickAt means something

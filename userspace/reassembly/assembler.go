@@ -252,6 +252,9 @@ func (x *stream) skip(to int64) {
 	x.max = max(x.max, x.next)
 }
 
+// Skipping reports whether payload of side is not wanted any more.
+func (a *Assembler) Skipping(side flow.Side) bool { return a.stream[side&1].has(skipping) }
+
 // Overflowed reports whether the flow was given up because a side held more than
 // it may (flow.DropFlow): the caller closes it with flow.EndBufferOverflow.
 func (a *Assembler) Overflowed() bool { return a.state&overflowed != 0 }

@@ -17,7 +17,7 @@ func (o *op) refused(x, peer *stream, s *flow.Segment, off int64) bool {
 	case x.keepalive(s, off):
 		o.more(x).keepalives++
 		return true
-	case x.probeAgain(s, off):
+	case !x.has(skipping) && x.probeAgain(s, off):
 		o.more(x).probes++
 		return true
 	case s.Len == 0 && s.Flags&flow.FIN == 0 || x.has(skipping):

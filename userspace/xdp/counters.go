@@ -20,6 +20,7 @@ type Counters struct {
 	Spilled, LostRace Tally
 	Claimed           uint64 // flows that got a place
 	RingRecords       Tally  // that went into the rings, with the bytes they take there
+	RingPayload       Tally  // those with payload, and its bytes
 	RingDropped       Tally  // that found no room, with their payload
 	LoadFailed        Tally  // payload that could not be read from its frame
 	FragmentsFull     Tally  // fragments of datagrams there was no room for
@@ -35,6 +36,7 @@ func (e *Engine) Counters() (c Counters, err error) {
 		gen.BPFFsCounterFS_COUNT_SPILLED:        &c.Spilled,
 		gen.BPFFsCounterFS_COUNT_LOST_RACE:      &c.LostRace,
 		gen.BPFFsCounterFS_COUNT_RING_RECORDS:   &c.RingRecords,
+		gen.BPFFsCounterFS_COUNT_RING_PAYLOAD:   &c.RingPayload,
 		gen.BPFFsCounterFS_COUNT_RING_DROPPED:   &c.RingDropped,
 		gen.BPFFsCounterFS_COUNT_LOAD_FAILED:    &c.LoadFailed,
 		gen.BPFFsCounterFS_COUNT_FRAGMENTS_FULL: &c.FragmentsFull,
