@@ -110,7 +110,6 @@ func zeekService(f line, theirs string) string {
 // unlikeZeek are flows that differ, by capture and field, with the reason: the kinds
 // are in docs/limits.md.
 var unlikeZeek = map[string]string{
-	"zeek-ftp-bigtransfer.pcap duration":                    "a FIN behind a loss far larger than the window is not believed",
 	"zeek-mpls-in-vlan.pcap history":                        "Zeek turns a flow joined in the middle by its well-known port",
 	"zeek-mpls-in-vlan.pcap service":                        "Zeek does not parse flows joined in the middle",
 	"zeek-pop3-pop3.pcap flow":                              "a SYN with the number of the one before is sent again, also after a reset",

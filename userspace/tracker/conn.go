@@ -275,7 +275,8 @@ func (c *Conn) judgeSYN(side flow.Side, s *flow.Segment, ch *Change) {
 func (c *Conn) opening() bool { return c.state <= flow.StateSYNReceived }
 
 // judgeFIN reports whether s carries the side's first FIN. One at another place
-// later is noted; one outside the window is nobody's.
+// later is noted; one in what the peer has acknowledged already is nobody's. A window
+// does not bound it: behind a large loss the FIN is all that tells of the end.
 func (c *Conn) judgeFIN(side flow.Side, s *flow.Segment, ch *Change) bool {
 	me, peer := &c.end[side], &c.end[side.Other()]
 	after := s.Seq + flow.Seq(s.Len) + 1
@@ -286,7 +287,7 @@ func (c *Conn) judgeFIN(side flow.Side, s *flow.Segment, ch *Change) bool {
 		}
 		return false
 	}
-	return c.plausible(side, s.Seq) && !(peer.has(hasACK) && after.Less(peer.ack))
+	return !(peer.has(hasACK) && after.Less(peer.ack))
 }
 
 // plausible reports whether seq, sent by side, is not absurdly far ahead: beyond
@@ -413,7 +414,7 @@ func (c *Conn) learn(side flow.Side, s *flow.Segment, k Facts) {
 			return
 		}
 		c.learnSYN(side, s)
-	case !c.plausible(side, s.Seq):
+	case k&FirstFIN == 0 && !c.plausible(side, s.Seq):
 		return
 	default:
 		c.learnMax(side, s, k)

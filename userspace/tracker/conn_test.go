@@ -44,7 +44,7 @@ func TestConnState(t *testing.T) {
 		{"fins cross", data + "i FA seq=111 ack=521; r FA seq=521 ack=111; i A seq=112 ack=522", flow.StateClosed},
 		{"fins cross, first acked only", data + "i FA seq=111 ack=521; r FA seq=521 ack=111; r A seq=522 ack=112", flow.StateClosing},
 		{"ack of the last fin before it", halfClose + "i A seq=112 ack=522; r FA seq=521 ack=112", flow.StateClosed},
-		{"fin far outside", data + "i FA seq=900111 ack=521", flow.StateEstablished},
+		{"fin behind a large loss", data + "i FA seq=900111 ack=521", flow.StateFINWait},
 		{"fin below what was acked", data + "i FA seq=105 ack=521", flow.StateEstablished},
 		{"mid-stream, one side", "i PA seq=1000 ack=2000 len=10", flow.StateActive},
 		{"mid-stream", "i PA seq=1000 ack=2000 len=10; r A seq=2000 ack=1010", flow.StateEstablished},

@@ -12,7 +12,7 @@ const (
 	BothSpoke Facts = 1 << iota
 	// AcksSYN: the segment acknowledges a SYN its receiver sent.
 	AcksSYN
-	// FirstFIN: the segment carries the first FIN of its sender, inside the window.
+	// FirstFIN: the segment carries the first FIN of its sender.
 	FirstFIN
 	// LastFINAcked: both sides sent a FIN, and the side that did not send the
 	// later one has acknowledged it, with this segment or before.
