@@ -112,13 +112,15 @@ enum fs_id {
  */
 #define FS_DEAD		(1ULL << 63)
 
-/* Control bits of a line. The upper half is the kernel's own. They change by atomic
- * operations on the 32-bit word they lie in, the lower half in both lines at once.
+/* Control bits of a line. The first three are user space's, which changes them in both
+ * lines at once; the others are the kernel's own. They change by atomic operations on the
+ * 32-bit word they lie in.
  */
 enum fs_control {
 	FS_CTL_NO_PAYLOAD	= 1 << 0,	/* leave this direction's payload out */
 	FS_CTL_QUIET		= 1 << 1,	/* only control records */
 	FS_CTL_CLOSED		= 1 << 2,	/* the session is over: a fresh SYN starts anew */
+	FS_CTL_FIN		= 1 << 3,	/* the direction sent its FIN: next_seq is its end */
 	FS_CTL_SETTLED		= 1 << 4,	/* TCP: plain segments change no state */
 	FS_CTL_TIMED		= 1 << 5,	/* the peer waits for an ACK to take its RTT */
 	FS_CTL_ZERO		= 1 << 6,	/* the last announced window was 0 */

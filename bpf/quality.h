@@ -168,7 +168,7 @@ static __always_inline enum fs_odd zero_window(struct fs_lines *l, const struct 
 }
 
 /* resent takes note of payload, or a part of it, that was sent before; end: of the
- * segment, with SYN and FIN.
+ * segment (fs_end).
  */
 static __always_inline enum fs_odd resent(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at, __u32 end)
 {
@@ -205,15 +205,19 @@ static __always_inline enum fs_odd pure_ack(struct fs_lines *l, const struct fs_
 	return first ? FS_ODD_NOTABLE : 0;
 }
 
-/* raise moves the end of what was sent. A FIN stands for the end of the stream. */
+/* raise moves the end of what was sent, until it is that of the stream. */
 static __always_inline void raise(struct fs_lines *l, const struct fs_packet *p, struct fs_spot *at, __u32 end)
 {
-	struct fs_counts *own = l->own;
+	struct fs_cold *cold;
 
-	if (own->tcp_flags & FS_FIN)
-		return;
-	if (at->first || p->tcp_flags & FS_FIN || fs_before(own->next_seq, end))
-		own->next_seq = end;
+	if (p->tcp_flags & FS_SYN) {
+		cold = fs_cold_of(at->slot);
+		if (cold && !fs_opening_state(cold->tcp))
+			return;
+	}
+	l->own->next_seq = fs_next_seq(l->own->next_seq, p, end);
+	if (fs_has_fin(p))
+		fs_control_set(l->own, FS_CTL_FIN);
 }
 
 /* What there is to do about a segment besides its line. */
@@ -226,7 +230,7 @@ enum fs_work {
 };
 
 /* measure_more does the work, and returns enum fs_odd. It is a global function, which the
- * verifier looks at once. end: of the segment, with SYN and FIN.
+ * verifier looks at once. end: of the segment (fs_end).
  */
 __noinline __u32 measure_more(const struct fs_packet *p, struct fs_spot *at, __u32 work, __u32 end)
 {
@@ -253,7 +257,7 @@ static __always_inline enum fs_odd fs_measure(struct fs_lines *l, const struct f
 {
 	struct fs_counts *own = l->own;
 	__u8 control = FS_READ(own->control);
-	__u32 end = p->seq + p->payload_len + !!(p->tcp_flags & FS_SYN) + !!(p->tcp_flags & FS_FIN);
+	__u32 end = fs_end(p);
 	enum fs_odd odd = 0;
 	__u32 work = 0;
 	__u8 pace;
@@ -270,12 +274,13 @@ static __always_inline enum fs_odd fs_measure(struct fs_lines *l, const struct f
 			work |= FS_WORK_ACK;
 	} else if (!at->first && fs_before(p->seq, own->next_seq)) {
 		work |= FS_WORK_RESENT;
-	} else if (pace == FS_PACE_LOOK && !(p->tcp_flags & FS_SYN) && !(own->tcp_flags & FS_FIN)) {
+	} else if (pace == FS_PACE_LOOK && !(p->tcp_flags & FS_SYN) && !(control & FS_CTL_FIN)) {
 		work |= FS_WORK_ARM;
 	}
 	if (work)
 		odd = measure_more(p, at, work, end);
-	raise(l, p, at, end);
+	if (!(control & FS_CTL_FIN))
+		raise(l, p, at, end);
 	return odd;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* tcp.h: the state of a TCP flow, for those who read the table and to know of which
- * packets user space must hear. The twin of userspace/tracker's Transition
- * (SEMANTICS.md 3.4); sequence numbers are judged more simply here, because the
- * session in user space has the last word on them.
+ * packets user space must hear. The twin of userspace/tracker (SEMANTICS.md 3.4), held to
+ * it by tests/tcp. Sequence numbers are judged more simply here, and user space has the
+ * last word on them: neither the highest ACK nor the window of a side is kept, so a reset
+ * counts at the end of its stream only, segments far outside the window move that end, of
+ * several SYNs the first one rules, and a FIN counts wherever it is.
  *
  * State lies in one word of the cold part; account.h changes it by compare-and-swap.
  * Once a flow is established its lines are settled: plain segments do not come here.
@@ -150,6 +152,32 @@ static __always_inline bool fs_acks_syn(const struct fs_packet *p, __u32 isn, __
 	return !(p->tcp_flags & (FS_SYN | FS_RST)) || !fs_before(max, p->ack);
 }
 
+/* fs_has_fin: a FIN beside a SYN or a RST is none. */
+static __always_inline bool fs_has_fin(const struct fs_packet *p)
+{
+	return (p->tcp_flags & (FS_FIN | FS_SYN | FS_RST)) == FS_FIN;
+}
+
+/* fs_end is the sequence number behind p. */
+static __always_inline __u32 fs_end(const struct fs_packet *p)
+{
+	return p->seq + p->payload_len + !!(p->tcp_flags & (FS_SYN | FS_FIN));
+}
+
+/* fs_opening_state: SYNs still matter. */
+static __always_inline bool fs_opening_state(__u64 word)
+{
+	return (word & FS_TCP_STATE) <= FS_SYN_RECEIVED;
+}
+
+/* fs_next_seq is fs_counts.next_seq after p, which is not a reset, of a direction that has
+ * not sent its FIN. A FIN stands for the end of the stream. 0: nothing was sent.
+ */
+static __always_inline __u32 fs_next_seq(__u32 next, const struct fs_packet *p, __u32 end)
+{
+	return !next || fs_has_fin(p) || fs_before(next, end) ? end : next;
+}
+
 /* Where both streams stand, from a packet's side. */
 struct fs_ends {
 	__u32	own_next;	/* fs_counts.next_seq */
@@ -181,12 +209,12 @@ __noinline __u64 fs_learn(__u64 word, const struct fs_packet *p, bool dir)
 	word |= fs_bit(FS_TCP_SEEN, dir);
 	if (flags & FS_ACK || p->payload_len)
 		word |= fs_bit(FS_TCP_SPOKE, dir);
-	if (flags & FS_SYN && (word & FS_TCP_STATE) <= FS_SYN_RECEIVED) {
+	if (flags & FS_SYN && fs_opening_state(word)) {
 		if (word & fs_bit(FS_TCP_SYN, dir))
 			word |= FS_TCP_RESENT_SYN;
 		word |= fs_bit(FS_TCP_SYN, dir);
 	}
-	if ((flags & (FS_FIN | FS_SYN)) == FS_FIN && !(word & fs_bit(FS_TCP_FIN, dir))) {
+	if (fs_has_fin(p) && !(word & fs_bit(FS_TCP_FIN, dir))) {
 		word &= ~(__u64)FS_TCP_LAST_FIN;
 		word |= fs_bit(FS_TCP_FIN, dir) | (dir ? FS_TCP_LAST_FIN : 0);
 	}
@@ -209,7 +237,8 @@ __noinline __u32 fs_judge(__u64 word, __u64 learnt, const struct fs_ends *e, con
 		facts |= FS_ACKS_SYN;
 	if ((word ^ learnt) & fins)
 		facts |= FS_FIRST_FIN;
-	if ((learnt & fins) == fins && last != dir && p->tcp_flags & FS_ACK && !fs_before(p->ack, e->peer_next))
+	if ((learnt & fins) == fins && last != dir && (p->tcp_flags & (FS_ACK | FS_SYN)) == FS_ACK &&
+	    !fs_before(p->ack, e->peer_next))
 		facts |= FS_LAST_FIN_ACKED;
 	if (p->tcp_flags & FS_RST && fs_valid_rst(word, e, p, dir, facts))
 		facts |= FS_VALID_RST;
@@ -245,7 +274,7 @@ static __always_inline __u64 fs_tcp_next(__u64 word, const struct fs_ends *e, __
 	__u64 oriented = word, next;
 	__u32 state;
 
-	if ((word & FS_TCP_STATE) == FS_ACTIVE)
+	if (fs_opening_state(word))
 		oriented = fs_orient_by(word, p, dir);
 	next = fs_learn(oriented, p, dir);
 	state = fs_transition(oriented & FS_TCP_STATE, dir != fs_initiator(oriented), p->tcp_flags,

@@ -58,6 +58,7 @@ const (
 	BPFFsControlFS_CTL_NO_PAYLOAD BPFFsControl = 1
 	BPFFsControlFS_CTL_QUIET      BPFFsControl = 2
 	BPFFsControlFS_CTL_CLOSED     BPFFsControl = 4
+	BPFFsControlFS_CTL_FIN        BPFFsControl = 8
 	BPFFsControlFS_CTL_SETTLED    BPFFsControl = 16
 	BPFFsControlFS_CTL_TIMED      BPFFsControl = 32
 	BPFFsControlFS_CTL_ZERO       BPFFsControl = 64

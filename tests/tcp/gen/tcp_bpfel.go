@@ -26,11 +26,30 @@ type TCPQuestion struct {
 	Pad       uint32
 }
 
+type TCPStep struct {
+	_      structs.HostLayout
+	Seq    uint32
+	Ack    uint32
+	Len    uint16
+	Flags  uint8
+	Dir    uint8
+	Begins uint8
+	State  uint8
+	Pad    [2]uint8
+}
+
+type TCPWalk struct {
+	_    structs.HostLayout
+	Step [65536]TCPStep
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	TCPMapAnswers      = "answers"
+	TCPMapWalks        = "walks"
+	TCPProgSteps       = "steps"
 	TCPProgTransitions = "transitions"
 	TCPVarAsked        = "asked"
 )
@@ -77,6 +96,7 @@ type TCPSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCPProgramSpecs struct {
+	Steps       *ebpf.ProgramSpec `ebpf:"steps"`
 	Transitions *ebpf.ProgramSpec `ebpf:"transitions"`
 }
 
@@ -85,6 +105,7 @@ type TCPProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCPMapSpecs struct {
 	Answers *ebpf.MapSpec `ebpf:"answers"`
+	Walks   *ebpf.MapSpec `ebpf:"walks"`
 }
 
 // TCPVariableSpecs contains global variables before they are loaded into the kernel.
@@ -115,11 +136,13 @@ func (o *TCPObjects) Close() error {
 // It can be passed to LoadTCPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCPMaps struct {
 	Answers *ebpf.Map `ebpf:"answers"`
+	Walks   *ebpf.Map `ebpf:"walks"`
 }
 
 func (m *TCPMaps) Close() error {
 	return _TCPClose(
 		m.Answers,
+		m.Walks,
 	)
 }
 
@@ -134,11 +157,13 @@ type TCPVariables struct {
 //
 // It can be passed to LoadTCPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCPPrograms struct {
+	Steps       *ebpf.Program `ebpf:"steps"`
 	Transitions *ebpf.Program `ebpf:"transitions"`
 }
 
 func (p *TCPPrograms) Close() error {
 	return _TCPClose(
+		p.Steps,
 		p.Transitions,
 	)
 }
