@@ -79,11 +79,17 @@ func BenchmarkSegment(b *testing.B) {
 var benchPayload = make([]byte, benchMSS)
 
 func benchOurs(flows int) func(f, i int) {
+	return benchFlows(flows, func(*Assembler, *Shared, Sink) {})
+}
+
+// benchFlows returns what feeds the i-th segment to a flow, each of which was prepared.
+func benchFlows(flows int, prepare func(*Assembler, *Shared, Sink)) func(f, i int) {
 	sh, out := NewShared(Options{}), &counter{}
 	fs := make([]Assembler, flows)
 	syn := flow.Segment{TCPHeader: flow.TCPHeader{Flags: flow.SYN, Seq: 999, Window: 65535}}
 	for f := range fs {
 		fs[f].Segment(sh, flow.Initiator, &syn, out)
+		prepare(&fs[f], sh, out)
 	}
 	s := flow.Segment{Len: benchMSS, Data: benchPayload}
 	s.Flags = flow.ACK | flow.PSH
@@ -91,6 +97,16 @@ func benchOurs(flows int) func(f, i int) {
 		s.Seq = flow.Seq(1000 + uint32(i)*benchMSS)
 		s.Time++
 		fs[f].Segment(sh, flow.Initiator, &s, out)
+	}
+}
+
+// BenchmarkSkipped is one segment of 1500 bytes of a stream that nobody wants any more.
+func BenchmarkSkipped(b *testing.B) {
+	feed := benchFlows(1, func(a *Assembler, sh *Shared, out Sink) { a.Skip(sh, out) })
+	b.SetBytes(benchMSS)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		feed(0, i)
 	}
 }
 

@@ -105,6 +105,11 @@ func TestUsualIsGeneral(t *testing.T) {
 		next[1] = 1
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			side := flow.Side(rapid.IntRange(0, 1).Draw(t, "side"))
+			if rapid.IntRange(0, 19).Draw(t, "unwanted") == 0 {
+				for i := range as {
+					as[i].SkipSide(shs[i], side, &outs[i])
+				}
+			}
 			n := rapid.IntRange(0, 100).Draw(t, "n")
 			skip := rapid.SampledFrom([]int{0, 0, 0, 10, 50, -10}).Draw(t, "skip")
 			now = now.Add(100 * time.Millisecond * rapid.SampledFrom([]time.Duration{0, 0, 1, 3}).Draw(t, "wait"))

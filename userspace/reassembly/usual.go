@@ -6,6 +6,8 @@ const (
 	usualMask = known | seen | choice | synData | finSeen | ended | skipping | winZero | probed
 	usualWant = known | seen
 	usualPeer = choice | synData
+
+	usualFlags = flow.ACK | flow.SYN | flow.FIN | flow.RST | flow.URG // of which only the first
 )
 
 // usual handles the packets that nearly all are: the next payload or a bare ACK
@@ -14,7 +16,7 @@ const (
 func (a *Assembler) usual(sh *Shared, side flow.Side, s *flow.Segment, sink Sink) bool {
 	x, y := &a.stream[side&1], &a.stream[side&1^1]
 	if x.flags&usualMask != usualWant || y.flags&usualPeer != 0 || y.held != nil || !sh.usual(x, s) {
-		return false
+		return x.has(skipping) && x.usualSkipped(y, s)
 	}
 	ahead := uint32(s.Seq) - uint32(x.base) - uint32(x.next)
 	o := op{a: a, sh: sh, sink: sink, now: s.Time}
@@ -32,9 +34,22 @@ func (a *Assembler) usual(sh *Shared, side flow.Side, s *flow.Segment, sink Sink
 	return true
 }
 
+// usualSkipped is usual for a side whose payload is not wanted: the next of it, or a
+// bare ACK.
+func (x *stream) usualSkipped(y *stream, s *flow.Segment) bool {
+	if x.flags&usualMask != usualWant|skipping || y.flags&usualPeer != 0 || x.held != nil || y.held != nil ||
+		s.Flags&usualFlags != flow.ACK || uint32(s.Seq) != uint32(x.base)+uint32(x.next) {
+		return false
+	}
+	x.usualStamp(s)
+	y.acked(x, s)
+	x.skip(x.next + int64(s.Len))
+	return true
+}
+
 // usual reports whether neither the header of s nor the options ask for more care.
 func (sh *Shared) usual(x *stream, s *flow.Segment) bool {
-	return s.Flags&(flow.ACK|flow.SYN|flow.FIN|flow.RST|flow.URG) == flow.ACK && len(s.Data) == s.Len &&
+	return s.Flags&usualFlags == flow.ACK && len(s.Data) == s.Len &&
 		sh.keepMask < 0 && (x.more == nil || x.more.urgents == 0) &&
 		(s.Options&flow.OptTimestamps == 0 || sh.opt.PAWS != PAWSStrict)
 }
