@@ -31,7 +31,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "flowscope-xdp")
-	out, err := exec.Command("go", "build", "-o", binary, "../cmd/flowscope-xdp").CombinedOutput()
+	build := exec.Command("go", "build", "-o", binary, "../cmd/flowscope-xdp")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
+	out, err := build.CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
 		return 1

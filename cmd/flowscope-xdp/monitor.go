@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/flowscope/flowscope-xdp/userspace/engine"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/metrics"
 	"github.com/flowscope/flowscope-xdp/userspace/metrics/prom"
@@ -85,9 +86,9 @@ type measurer interface {
 	Measure(set func(name string, v float64, labels ...string)) error
 }
 
-// watch adds what engine, if it has a half in the kernel, says of it.
-func (m *monitor) watch(engine any) {
-	if s, ok := engine.(measurer); ok && m.exporter != nil {
+// watch adds what an engine, if it has a half in the kernel, says of it.
+func (m *monitor) watch(e any) {
+	if s, ok := e.(measurer); ok && m.exporter != nil {
 		m.exporter.AddSource(s.Measure)
 	}
 }
@@ -101,6 +102,17 @@ func (m *monitor) attached(l []*xdp.Attachment) {
 		}
 		m.log.Info("attached", attrs...)
 	}
+}
+
+// dropCapabilities gives up what attaching took. A program built with cgo keeps it, and
+// says so.
+func (m *monitor) dropCapabilities(live *engine.Live) error {
+	err := live.DropCapabilities()
+	if errors.Is(err, xdp.ErrCgo) {
+		m.log.Warn("capabilities are kept", slog.String("why", err.Error()))
+		return nil
+	}
+	return err
 }
 
 // live is a sign of life: the run has come round once more.

@@ -26,7 +26,8 @@ func runCommand() *cobra.Command {
 them, and writes flows and messages until SIGINT, SIGTERM or --duration ends it.
 Packets that go out are not seen.
 
-It needs CAP_BPF and CAP_NET_ADMIN, or root.`,
+It needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root, to begin; once attached it drops
+every capability.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(ifaces) == 0 {
@@ -87,6 +88,9 @@ func (f *flags) runLive(ctx context.Context, opt pipeline.Options[flow.Key], out
 	defer live.Close()
 	mon.watch(live)
 	mon.attached(live.Attached())
+	if err := mon.dropCapabilities(live); err != nil {
+		return err
+	}
 	mon.log.Info("running", slog.Int("max_flows", f.maxFlows), slog.Int64("memory_bytes", live.Memory()))
 	runErr := live.Run(ctx, func() error { mon.live(); out.flush(); return out.err })
 	s := live.Summary()

@@ -32,9 +32,19 @@ const readyTimeout = 30 * time.Second
 // Start runs a command on h with its output going to stdout, and waits until it
 // says that it is running.
 func (h *Host) Start(stdout io.Writer, name string, args ...string) (*Program, error) {
-	p := &Program{cmd: exec.Command(name, args...), ready: make(chan struct{}), done: make(chan error, 1), host: h}
-	p.cmd.Stdout = stdout
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := exec.Command(name, args...)
+	cmd.Stdout = stdout
+	return h.StartCmd(cmd)
+}
+
+// StartCmd is Start with a command that has its output, and may have its environment and
+// credentials.
+func (h *Host) StartCmd(cmd *exec.Cmd) (*Program, error) {
+	p := &Program{cmd: cmd, ready: make(chan struct{}), done: make(chan error, 1), host: h}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	errPipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -59,9 +69,9 @@ func (h *Host) Start(stdout io.Writer, name string, args ...string) (*Program, e
 	case <-p.ready:
 		return p, nil
 	case err := <-p.done:
-		return nil, fmt.Errorf("%s ended before it ran: %w: %s", name, err, p.stderr.String())
+		return nil, fmt.Errorf("%s ended before it ran: %w: %s", cmd.Path, err, p.stderr.String())
 	case <-time.After(readyTimeout):
-		return nil, errors.Join(fmt.Errorf("%s does not say that it is running", name), p.cmd.Process.Kill())
+		return nil, errors.Join(fmt.Errorf("%s does not say that it is running", cmd.Path), p.cmd.Process.Kill())
 	}
 }
 

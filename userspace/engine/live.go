@@ -69,6 +69,9 @@ func NewLive(opt LiveOptions) (*Live, error) {
 // Attached says where the program is attached, and how.
 func (l *Live) Attached() []*xdp.Attachment { return l.kernel.Attached() }
 
+// DropCapabilities gives up every capability of the process: Run needs none.
+func (l *Live) DropCapabilities() error { return l.kernel.DropCapabilities() }
+
 // Memory returns the bytes of kernel memory that table and rings take.
 func (l *Live) Memory() int64 { return l.kernel.Memory() }
 

@@ -68,11 +68,11 @@ func kernelFinding() Finding {
 }
 
 func privilegeFinding() Finding {
-	f := Finding{What: "capabilities", Text: "CAP_BPF and CAP_NET_ADMIN are there"}
+	f := Finding{What: "capabilities", Text: "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there"}
 	if missing := missingCapabilities(); len(missing) > 0 {
 		f.Level = Fail
 		f.Text = "missing " + strings.Join(missing, ", ")
-		f.Mend = "run as root, or: setcap cap_bpf,cap_net_admin+ep on the program"
+		f.Mend = "run as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep on the program"
 	}
 	return f
 }
@@ -92,6 +92,9 @@ func missingCapabilities() []string {
 	}
 	if !has(unix.CAP_NET_ADMIN) {
 		missing = append(missing, "CAP_NET_ADMIN")
+	}
+	if !has(unix.CAP_PERFMON) && !has(unix.CAP_SYS_ADMIN) { // for arithmetic on pointers
+		missing = append(missing, "CAP_PERFMON")
 	}
 	return missing
 }

@@ -33,7 +33,7 @@ func Load(opt Options) (*Engine, error) {
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	if missing := missingCapabilities(); len(missing) > 0 {
-		return nil, fmt.Errorf("load the BPF program: %w: missing %s (run as root, or setcap cap_bpf,cap_net_admin+ep)",
+		return nil, fmt.Errorf("load the BPF program: %w: missing %s (run as root, or setcap cap_bpf,cap_net_admin,cap_perfmon+ep)",
 			ErrNotPermitted, strings.Join(missing, ", "))
 	}
 	if !haveBPF() {
@@ -85,9 +85,8 @@ func (e *Engine) load() error {
 	if e.table, err = newTable(e.coll.Maps, e.clock); err != nil {
 		return err
 	}
-	e.spills = spills{
-		outer: e.coll.Maps["spill"], current: e.coll.DetachMap("spill_accounts"),
-		spec: spec.Maps["spill_accounts"].Copy(),
+	if e.spills, err = newSpills(e.coll, spec.Maps["spill_accounts"].Copy()); err != nil {
+		return err
 	}
 	return e.makeRings()
 }

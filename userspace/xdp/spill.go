@@ -17,11 +17,20 @@ type Spilled struct {
 	Dir [2]Counts // by direction
 }
 
-// spills holds the spill map in use and the program's reference to it.
+// spills holds two spill maps that take turns, and the program's reference to that in use.
+// Both are there from the start: making one takes a capability that may be gone later.
 type spills struct {
-	outer   *ebpf.Map // what the program looks into
-	current *ebpf.Map
-	spec    *ebpf.MapSpec
+	outer          *ebpf.Map // what the program looks into
+	current, spare *ebpf.Map // spare is empty
+}
+
+// newSpills takes over the spill map of c.
+func newSpills(c *ebpf.Collection, spec *ebpf.MapSpec) (s spills, err error) {
+	s.outer, s.current = c.Maps["spill"], c.DetachMap("spill_accounts")
+	if s.spare, err = ebpf.NewMap(spec); err != nil {
+		return s, fmt.Errorf("make the second spill map: %w", err)
+	}
+	return s, nil
 }
 
 // DrainSpill calls fn with the account of each flow that found no place since the last
@@ -32,17 +41,12 @@ func (e *Engine) DrainSpill(fn func(*Spilled)) error {
 	if empty, err := s.empty(); err != nil || empty {
 		return err
 	}
-	next, err := ebpf.NewMap(s.spec)
-	if err != nil {
-		return fmt.Errorf("drain the spill map: make another: %w", err)
-	}
 	// The kernel returns only when no program uses the old map any more.
-	if err := s.outer.Put(uint32(0), next); err != nil {
-		return errors.Join(fmt.Errorf("drain the spill map: exchange it: %w", err), next.Close())
+	if err := s.outer.Put(uint32(0), s.spare); err != nil {
+		return fmt.Errorf("drain the spill map: exchange it: %w", err)
 	}
-	old := s.current
-	s.current = next
-	return errors.Join(e.readSpill(old, fn), old.Close())
+	s.current, s.spare = s.spare, s.current
+	return e.takeSpill(s.spare, fn)
 }
 
 // empty looks at one key: most of the time there is none.
@@ -58,18 +62,24 @@ func (s *spills) empty() (bool, error) {
 	return false, nil
 }
 
-func (e *Engine) readSpill(m *ebpf.Map, fn func(*Spilled)) error {
-	var key gen.BPFFsFlowKey
+// takeSpill reads and empties a map that no program uses.
+func (e *Engine) takeSpill(m *ebpf.Map, fn func(*Spilled)) error {
+	var key, next gen.BPFFsFlowKey
 	var account gen.BPFFsSpill
-	it := m.Iterate()
-	for it.Next(&key, &account) {
+	err := m.NextKey(nil, &key)
+	for ; err == nil; key = next {
+		more := m.NextKey(&key, &next) // before key is gone
+		if err = m.LookupAndDelete(&key, &account); err != nil {
+			break
+		}
 		s := Spilled{Key: exportedKey(&key)}
 		for d := range s.Dir {
 			e.spilledCounts(&account.Dir[d], &s.Dir[d])
 		}
 		fn(&s)
+		err = more
 	}
-	if err := it.Err(); err != nil {
+	if !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("read the spill map: %w", err)
 	}
 	return nil
@@ -92,8 +102,5 @@ func exportedKey(k *gen.BPFFsFlowKey) flow.Key {
 }
 
 func (s *spills) close() error {
-	if s.current == nil {
-		return nil
-	}
-	return s.current.Close()
+	return errors.Join(s.current.Close(), s.spare.Close())
 }
