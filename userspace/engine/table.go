@@ -21,6 +21,7 @@ func (t *kernelTable) Read(h pipeline.Handle, c *pipeline.KernelCount) bool {
 		return false
 	}
 	*c = countOf(&t.flow)
+	c.Dead = t.flow.Dead
 	return true
 }
 
@@ -86,6 +87,12 @@ func (t *kernelTable) Settle() {
 
 // Free implements pipeline.KernelTable.
 func (t *kernelTable) Free(h pipeline.Handle) { t.e.Table().Free(xdpHandle(h)) }
+
+// Oldest implements pipeline.KernelTable.
+func (t *kernelTable) Oldest(k flow.Key) (pipeline.Handle, bool) {
+	h, ok := t.e.Table().Oldest(k)
+	return pipeline.Handle(h), ok
+}
 
 // A carrier takes records to the driver.
 type carrier struct {

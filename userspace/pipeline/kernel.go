@@ -20,6 +20,7 @@ type DirCount = tracker.Counters
 type KernelCount struct {
 	Dir         [2]DirCount // by direction
 	First, Last flow.Timestamp
+	Dead        bool // the entry was given up: nothing will be added to it
 }
 
 // A KernelTable is the kernel's table as a driver needs it. Package engine adapts
@@ -39,6 +40,9 @@ type KernelTable interface {
 	// Read gives the final counters, and Free the place back.
 	Settle()
 	Free(h Handle)
+	// Oldest returns the entry that is longest silent of those in the places that
+	// key may have. It reports false if one of these is free, or will be.
+	Oldest(key flow.Key) (Handle, bool)
 }
 
 // A KernelPacket is a packet as a ring record tells of it.
@@ -101,21 +105,29 @@ type KernelDriver struct {
 	// Immediate makes each flow that ends settle on its own, so that the order
 	// of lines is exactly that of the userspace engine; for replay.
 	immediate bool
+	settleAt  int // so many flows that ended are not left waiting
 }
 
 // An ending is a flow that has ended but whose last packets may still be counted.
 type ending struct {
-	key    flow.Key
-	handle Handle
-	dir    flow.Direction // of the initiator's packets
-	record flow.Record
+	key     flow.Key
+	session *session
+	dir     flow.Direction // of the initiator's packets
+	record  flow.Record
 }
+
+// Entries of flows that have ended take room in the kernel's table, which has an eighth more
+// than there may be flows. Half of that is for those that wait to be settled.
+const (
+	spareShare = 16
+	minEndings = 64
+)
 
 // NewKernelDriver returns a driver over the kernel's table. Of Options, Dedup does not
 // concern it; Extractor and Decap have to be what the kernel does. Immediate is for
 // replay: see the type.
 func NewKernelDriver(opt Options[flow.Key], kernel KernelTable, immediate bool) *KernelDriver {
-	d := &KernelDriver{kernel: kernel, immediate: immediate}
+	d := &KernelDriver{kernel: kernel, immediate: immediate, settleAt: max(minEndings, opt.MaxFlows/spareShare)}
 	d.w = newWorker(opt, d.refresh)
 	d.w.onEnd = d.onEnd
 	d.w.sum.Engine = "kernel"
@@ -207,7 +219,7 @@ func (d *KernelDriver) tell(f *tracked[flow.Key], h Handle) {
 	d.decide(f)
 	if f.Closed() != flow.EndNone && !f.State.told {
 		f.State.told = true
-		d.kernel.Close(h)
+		f.State.handles(d.kernel.Close)
 	}
 }
 
@@ -231,44 +243,54 @@ func (d *KernelDriver) find(h Handle) *tracked[flow.Key] {
 		return nil
 	}
 	f := d.flows[h.Slot]
-	if f == nil || f.State.handle != h {
+	if f == nil || !f.State.owns(h) {
 		return nil
 	}
 	return f
 }
 
-// open begins a flow.
+// open begins a flow, unless it is one of those that are open.
 func (d *KernelDriver) open(p *KernelPacket, in *tracker.Input[flow.Key]) *tracked[flow.Key] {
 	s := p.Start
 	in.Key, in.Proto, in.Ports = s.Key, s.Key.Proto, [2]uint16{s.Key.LoPort, s.Key.HiPort}
 	in.Label = s.Attributes.FlowLabel
-	var replaced *tracked[flow.Key]
-	if s.HasReplaced {
-		replaced = d.find(s.Replaces)
+	same := d.w.table.Lookup(s.Key)
+	if same != nil && !d.replaces(p, same) {
+		d.place(same, p.Handle)
+		d.known(same, in)
+		d.w.table.Step(same, in)
+		return same
 	}
-	f := d.w.table.Lookup(s.Key)
-	switch {
-	case f == nil || !f.State.spilled:
-	case p.Seg == nil || p.Seg.Flags&flow.SYN == 0 || !f.ReusedBy(p.Dir, p.Seg):
-		d.place(f, p.Handle)
-		d.known(f, in)
-		d.w.table.Step(f, in)
-		return f
-	default:
-		replaced = f
-	}
-	f = d.w.table.Open(in, replaced)
+	f := d.w.table.Open(in, same)
 	*f.State = session{
 		known: true, tuple: s.Key, proto: s.Key.Proto, fiveTuple: true,
-		first: p.Dir, attrs: s.Attributes,
+		first: p.Dir, attrs: s.Attributes, spilled: true,
 	}
 	d.place(f, p.Handle)
 	return f
 }
 
-// place notes the entry of f.
+// replaces reports whether a flow that begins in an entry of its own is another one than
+// the open flow f of the same key. Else f had no entry, or two CPUs have made two.
+func (d *KernelDriver) replaces(p *KernelPacket, f *tracked[flow.Key]) bool {
+	if p.Start.HasReplaced && f.State.owns(p.Start.Replaces) {
+		return true
+	}
+	if f.State.spilled {
+		return p.Seg != nil && p.Seg.Flags&flow.SYN != 0 && f.ReusedBy(p.Dir, p.Seg)
+	}
+	var c KernelCount
+	return !d.kernel.Read(f.State.handle, &c) || c.Dead
+}
+
+// place notes an entry of f.
 func (d *KernelDriver) place(f *tracked[flow.Key], h Handle) {
-	f.State.handle, f.State.spilled = h, false
+	if s := f.State; s.spilled {
+		s.handle, s.spilled = h, false
+	} else {
+		b := s.apart()
+		b.entries = append(b.entries, h)
+	}
 	for int(h.Slot) >= len(d.flows) {
 		d.flows = append(d.flows, make([]*tracked[flow.Key], max(1024, len(d.flows)))...)
 	}
@@ -278,7 +300,7 @@ func (d *KernelDriver) place(f *tracked[flow.Key], h Handle) {
 // refresh brings a flow's counters and times up to date from the kernel's memory.
 func (d *KernelDriver) refresh(f *tracked[flow.Key]) {
 	var c KernelCount
-	if f.State.known && !f.State.spilled && d.kernel.Read(f.State.handle, &c) {
+	if f.State.known && d.count(f.State, &c) {
 		setCounters(f, &c)
 	}
 }
@@ -299,13 +321,14 @@ func (d *KernelDriver) onEnd(f *tracked[flow.Key], reason flow.EndReason) {
 		d.w.hand(f.Key, &r)
 		return
 	}
-	h := f.State.handle
-	d.kernel.Kill(h)
+	f.State.handles(func(h Handle) {
+		d.kernel.Kill(h)
+		d.flows[h.Slot] = nil
+	})
 	r := d.w.record(f)
 	r.Reason = reason
-	d.flows[h.Slot] = nil
-	d.ending = append(d.ending, ending{key: f.Key, handle: h, dir: f.InitiatorDir(), record: r})
-	if d.immediate {
+	d.ending = append(d.ending, ending{key: f.Key, session: f.State, dir: f.InitiatorDir(), record: r})
+	if d.immediate || len(d.ending) >= d.settleAt {
 		d.settle()
 	}
 }
@@ -319,12 +342,13 @@ func (d *KernelDriver) settle() {
 	for i := range d.ending {
 		e := &d.ending[i]
 		var c KernelCount
-		if d.kernel.Read(e.handle, &c) {
+		if d.count(e.session, &c) {
 			e.finish(&c)
 		}
-		d.kernel.Free(e.handle)
+		e.session.handles(d.kernel.Free)
 		d.w.hand(e.key, &e.record)
 	}
+	clear(d.ending)
 	d.ending = d.ending[:0]
 }
 
@@ -357,9 +381,27 @@ func (d *KernelDriver) Found(h Handle, key flow.Key, c KernelCount) {
 	d.Packet(&p)
 }
 
-// Spilled takes the account of a flow that found no place in the table: a flow of its
-// own, of which nothing but the counters is known.
+// Spilled takes the account of packets of a flow that found no place in the table: of an
+// open flow, or of a new one of which nothing but the counters is known. The flow that is
+// longest silent of those in its places is evicted, so that its next packet finds one.
 func (d *KernelDriver) Spilled(key flow.Key, c KernelCount) {
+	w := d.w
+	f := w.table.Lookup(key)
+	if f == nil {
+		f = d.openSpilled(key, &c)
+	} else {
+		f.State.apart().accounts.add(&c)
+		f.State.lost |= flow.LostSpill
+		d.refresh(f)
+	}
+	if h, ok := d.kernel.Oldest(key); ok && f.State.spilled {
+		if old := d.find(h); old != nil {
+			w.table.Evict(old)
+		}
+	}
+}
+
+func (d *KernelDriver) openSpilled(key flow.Key, c *KernelCount) *tracked[flow.Key] {
 	w := d.w
 	in := &w.in
 	*in = tracker.Input[flow.Key]{Key: key, Proto: key.Proto, Time: c.First, Ports: [2]uint16{key.LoPort, key.HiPort}}
@@ -367,10 +409,13 @@ func (d *KernelDriver) Spilled(key flow.Key, c KernelCount) {
 		in.Dir = flow.Reverse
 	}
 	f := w.table.Open(in, nil)
-	*f.State = session{known: true, tuple: key, proto: key.Proto, fiveTuple: true, first: in.Dir, lost: flow.LostSpill, spilled: true}
-	setCounters(f, &c)
+	*f.State = session{
+		known: true, tuple: key, proto: key.Proto, fiveTuple: true, first: in.Dir,
+		lost: flow.LostSpill, spilled: true, beside: &beside{accounts: *c},
+	}
+	setCounters(f, c)
 	w.table.Finish(f, in)
-	w.table.EndFlow(f, flow.EndEvicted)
+	return f
 }
 
 // Snapshot returns key and counters of every open flow as [SessionDriver.Snapshot] does.

@@ -23,7 +23,8 @@ type session struct {
 	told   bool        // the kernel knows that the session is over
 	// verdicts are what the kernel was told, by direction.
 	verdicts [2]Verdict
-	spilled  bool // the flow has no entry in the kernel's table
+	spilled  bool    // the flow has no entry in the kernel's table
+	beside   *beside // counters in other places than the entry; nil: none
 
 	tickAt  flow.Timestamp // when the parser has something to do
 	ticking bool           // tickAt means something

@@ -31,7 +31,7 @@ func (d *KernelDriver) decide(f *tracked[flow.Key]) {
 	for dir := range flow.Direction(2) {
 		if v := s.verdict(f.Side(dir)); v&^s.verdicts[dir] != 0 {
 			s.verdicts[dir] |= v
-			d.kernel.Verdict(s.handle, dir, v)
+			s.handles(func(h Handle) { d.kernel.Verdict(h, dir, v) })
 		}
 	}
 }

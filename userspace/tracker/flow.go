@@ -206,6 +206,23 @@ type Counters struct {
 	TTLMin, TTLMax                        uint8
 }
 
+// Add adds what was counted of the same direction elsewhere.
+func (c *Counters) Add(o *Counters) {
+	if o.Packets == 0 {
+		return
+	}
+	if c.Packets == 0 {
+		*c = *o
+		return
+	}
+	c.Packets += o.Packets
+	c.Bytes += o.Bytes
+	c.IPBytes += o.IPBytes
+	c.PayloadBytes += o.PayloadBytes
+	c.TCPFlags |= o.TCPFlags
+	c.TTLMin, c.TTLMax = min(c.TTLMin, o.TTLMin), max(c.TTLMax, o.TTLMax)
+}
+
 // SetCounters replaces the counters of direction d. TCP flags are united with those of
 // the segments that were shown, which may come in fragments.
 func (f *Flow[K, S]) SetCounters(d flow.Direction, c Counters) {

@@ -82,7 +82,7 @@ func (e *Engine) load() error {
 	if e.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
 	}
-	if e.table, err = newTable(e.coll.Maps, e.clock); err != nil {
+	if e.table, err = newTable(e.coll.Maps, e.clock, spread{e.opt.Seed, uint32(e.opt.Rings)}); err != nil {
 		return err
 	}
 	if e.spills, err = newSpills(e.coll, spec.Maps["spill_accounts"].Copy()); err != nil {

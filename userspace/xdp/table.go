@@ -44,10 +44,11 @@ type Table struct {
 	c4, c6   []gen.BPFFsCold
 	mappings [][]byte
 	clock    *clock
+	spread   spread
 }
 
-func newTable(maps map[string]*ebpf.Map, c *clock) (*Table, error) {
-	t := &Table{clock: c}
+func newTable(maps map[string]*ebpf.Map, c *clock, s spread) (*Table, error) {
+	t := &Table{clock: c, spread: s}
 	var err error
 	if t.p4, err = mapArray[gen.BPFFsPlace4](t, maps["flows4"], bucketPlaces); err != nil {
 		return nil, errors.Join(err, t.unmap())
