@@ -88,6 +88,11 @@ static __always_inline void out_dropped(const struct fs_out *o, __u32 payload)
 	*lost = FS_LOST_RECORDS | (bytes < FS_LOST_BYTES ? bytes : FS_LOST_BYTES);
 }
 
+/* A reader that has less than this to read may be asleep. A verdict may come of a
+ * direction's first payload, so it is not left waiting for more records.
+ */
+#define FS_WAKE_IDLE	(32 << 10)
+
 /* out_counted is called once room for a record is there. */
 static __always_inline __u64 out_counted(const struct fs_out *o, __u32 size)
 {
@@ -100,6 +105,9 @@ static __always_inline __u64 out_counted(const struct fs_out *o, __u32 size)
 		*lost = 0;
 	if (!fs_wake_records || !t)
 		return BPF_RB_NO_WAKEUP;
+	if (o->at->payload && o->p->bits & FS_PKT_TCP &&
+	    bpf_ringbuf_query(o->ring, BPF_RB_AVAIL_DATA) < FS_WAKE_IDLE)
+		return BPF_RB_FORCE_WAKEUP;
 	if (!(t->packets & (fs_wake_records - 1)))
 		return BPF_RB_FORCE_WAKEUP;
 	if (!(t->packets & (fs_wake_records / 8 - 1)) &&
