@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -24,13 +25,13 @@ import (
 // In is the name of the end where frames arrive.
 const In = "in"
 
-// A Traffic is TCP segments of 10 payload bytes or Payload, one way.
+// A Traffic is TCP segments, one way, with 10 bytes of payload and one more for each CPU
+// before the one they come from, so that bytes tell who sent them.
 type Traffic struct {
-	Flows   int
-	IPv6    bool
-	InTurn  bool // one flow after the other; else each packet is of any flow
-	Apart   bool // each CPU has Flows of its own
-	Payload int
+	Flows  int
+	IPv6   bool
+	InTurn bool // one flow after the other; else each packet is of any flow
+	Apart  bool // each CPU has Flows of its own
 }
 
 // A Wire is a veth pair in a network namespace, with what sends into one end. It belongs
@@ -60,6 +61,10 @@ func New() (*Wire, error) {
 }
 
 func (w *Wire) connect() error {
+	// Else the ends would tell each other of themselves.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("turn IPv6 off: %w", err)
+	}
 	attrs := netlink.LinkAttrs{Name: "out", NumTxQueues: queues, NumRxQueues: queues}
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: In, PeerNumTxQueues: queues, PeerNumRxQueues: queues}
 	if err := netlink.LinkAdd(veth); err != nil {
@@ -134,7 +139,7 @@ func (w *Wire) send(s *gen.BenchObjects, t Traffic, packets, cpu int) error {
 	if err := Pin(cpu); err != nil {
 		return err
 	}
-	b := t.Frame()
+	b := t.Frame(cpu)
 	_, err := s.Generate.Run(&ebpf.RunOptions{
 		Data: b, Repeat: uint32(packets), Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, BatchSize: 64,
 		Context: struct{ Data, DataEnd, DataMeta, In, Queue, Out uint32 }{0, uint32(len(b)), 0, uint32(w.out), 0, 0},
@@ -183,15 +188,12 @@ func number(b bool) uint32 {
 	return 0
 }
 
-const defaultPayload = 10
+const minPayload = 10
 
-// Frame is the frame before it is made one of a flow: Ethernet, TCP, to nobody in the
+// Frame is a CPU's frame before it is made one of a flow: Ethernet, TCP, to nobody in the
 // namespace.
-func (t Traffic) Frame() []byte {
-	payload := t.Payload
-	if payload == 0 {
-		payload = defaultPayload
-	}
+func (t Traffic) Frame(cpu int) []byte {
+	payload := minPayload + cpu
 	eth := []byte{2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 8, 0}
 	ip := make([]byte, 20)
 	ip[0], ip[8], ip[9] = 0x45, 64, unix.IPPROTO_TCP
@@ -210,4 +212,17 @@ func (t Traffic) Frame() []byte {
 	tcp[12], tcp[13] = 0x50, 0x18 // PSH, ACK
 	binary.BigEndian.PutUint16(tcp[14:], 1000)
 	return append(append(eth, ip...), tcp...)
+}
+
+// Arrived returns how many packets the device says have come in so far.
+func (w *Wire) Arrived() (n uint64, err error) {
+	err = w.Do(func() error {
+		l, err := netlink.LinkByIndex(w.in)
+		if err != nil {
+			return err
+		}
+		n = l.Attrs().Statistics.RxPackets
+		return nil
+	})
+	return n, err
 }

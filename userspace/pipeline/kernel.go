@@ -100,6 +100,7 @@ type KernelDriver struct {
 	w      *worker[flow.Key]
 	kernel KernelTable
 	flows  []*tracked[flow.Key] // by slot; nil: none
+	over   []uint32             // by slot: the generation that ended last
 	ending []ending
 	inner  intake[flow.Key] // of packets that tunnels in fragments carried
 	// Immediate makes each flow that ends settle on its own, so that the order
@@ -147,7 +148,7 @@ func (d *KernelDriver) Packet(p *KernelPacket) {
 		return
 	}
 	f := d.find(p.Handle)
-	if f == nil && p.Start == nil {
+	if f == nil && (p.Start == nil || d.ended(p.Handle)) {
 		return // of a flow that has ended: its packet is in the counters
 	}
 	in := d.input(p)
@@ -293,6 +294,7 @@ func (d *KernelDriver) place(f *tracked[flow.Key], h Handle) {
 	}
 	for int(h.Slot) >= len(d.flows) {
 		d.flows = append(d.flows, make([]*tracked[flow.Key], max(1024, len(d.flows)))...)
+		d.over = append(d.over, make([]uint32, len(d.flows)-len(d.over))...)
 	}
 	d.flows[h.Slot] = f
 }
@@ -323,7 +325,7 @@ func (d *KernelDriver) onEnd(f *tracked[flow.Key], reason flow.EndReason) {
 	}
 	f.State.handles(func(h Handle) {
 		d.kernel.Kill(h)
-		d.flows[h.Slot] = nil
+		d.flows[h.Slot], d.over[h.Slot] = nil, h.Generation
 	})
 	r := d.w.record(f)
 	r.Reason = reason
@@ -424,8 +426,15 @@ func (d *KernelDriver) Snapshot() iter.Seq2[flow.Key, flow.Stats] { return d.w.s
 // EmitsAnomalies reports whether Anomaly events are handed out.
 func (d *KernelDriver) EmitsAnomalies() bool { return d.w.opt.Anomalies }
 
-// Has reports whether the flow of an entry is known.
-func (d *KernelDriver) Has(h Handle) bool { return d.find(h) != nil }
+// Has reports whether the flow of an entry is known. One that has ended is, too, as long as
+// it has its place.
+func (d *KernelDriver) Has(h Handle) bool { return d.find(h) != nil || d.ended(h) }
+
+// ended reports whether the flow of an entry has ended. Counters read for it once more
+// would be counted twice.
+func (d *KernelDriver) ended(h Handle) bool {
+	return int(h.Slot) < len(d.over) && d.over[h.Slot] == h.Generation
+}
 
 // Finish ends all flows: the input is over.
 func (d *KernelDriver) Finish() {

@@ -101,8 +101,13 @@ func TestKernelDriverJoinsTwins(t *testing.T) {
 	if want := []string{"kill 7", "kill 9", "settle", "free 7", "free 9"}; !slices.Equal(k.shelf.log, want) {
 		t.Errorf("the table was told %q, want %q", k.shelf.log, want)
 	}
-	if k.Has(Handle{7, 1}) || k.Has(Handle{9, 1}) {
-		t.Error("entries of a flow that ended are known")
+	if !k.Has(Handle{7, 1}) || !k.Has(Handle{9, 1}) {
+		t.Error("entries of a flow that ended would be taken for lost ones")
+	}
+	k.start(9, keyOf(1), packets(4, 11, 25))
+	k.Finish()
+	if len(k.records) != 1 {
+		t.Errorf("%d records, want 1: a late start record is of the flow that ended", len(k.records))
 	}
 }
 
