@@ -37,6 +37,7 @@ const maxSilence = 10 * time.Second
 // A monitor tells how a run goes: in log lines, and with --metrics to Prometheus.
 type monitor struct {
 	log      *slog.Logger
+	notifier *notifier
 	exporter *prom.Exporter // nil: off
 	server   *prom.Server
 	stop     func()
@@ -50,7 +51,7 @@ func (f *monitorFlags) open(opt *pipeline.Options[flow.Key]) (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{log: log, begun: time.Now(), stop: refuseReload(log)}
+	m := &monitor{log: log, notifier: newNotifier(log), begun: time.Now(), stop: refuseReload(log)}
 	if f.addr == "" {
 		return m, nil
 	}
@@ -116,7 +117,10 @@ func (m *monitor) dropCapabilities(live *engine.Live) error {
 }
 
 // live is a sign of life: the run has come round once more.
-func (m *monitor) live() { m.alive.Store(int64(time.Since(m.begun))) }
+func (m *monitor) live() {
+	m.alive.Store(int64(time.Since(m.begun)))
+	m.notifier.alive()
+}
 
 // healthy returns nil while the run is alive: always, before its first sign of life and
 // in a replay, which may wait for its input.

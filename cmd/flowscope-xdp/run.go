@@ -92,6 +92,8 @@ func (f *flags) runLive(ctx context.Context, opt pipeline.Options[flow.Key], out
 		return err
 	}
 	mon.log.Info("running", slog.Int("max_flows", f.maxFlows), slog.Int64("memory_bytes", live.Memory()))
+	mon.notifier.ready()
+	defer context.AfterFunc(ctx, mon.notifier.stopping)()
 	runErr := live.Run(ctx, func() error { mon.live(); out.flush(); return out.err })
 	s := live.Summary()
 	if runErr != nil {
