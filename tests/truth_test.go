@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -42,6 +43,19 @@ func makeTrace(t *testing.T, name string, o tracegen.Options) []*tracegen.Flow {
 		t.Fatal(err)
 	}
 	return flows
+}
+
+// TestBatches wants the same output from a file, whose frames are taken in batches, and
+// from a pipe, where each is taken alone.
+func TestBatches(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace.pcap")
+	makeTrace(t, trace, tracegen.Options{Kind: tracegen.Disorder, Seed: 2, Flows: 300})
+	const events = "flow,flow_start,flow_established,flow_state,message,anomaly,summary"
+	file := program(t, "replay", trace, "--format", "jsonl", "--anomalies", "--events", events)
+	piped := exec.Command("sh", "-c", `cat "$1" | "$2" replay - --format jsonl --anomalies --events "$3"`, "sh", trace, binary, events)
+	if pipe := finish(t, piped); pipe != file || file.exit != 0 || len(file.stdout) == 0 {
+		t.Errorf("exit %d and %d, %d and %d bytes of output, equal: %v", file.exit, pipe.exit, len(file.stdout), len(pipe.stdout), pipe.stdout == file.stdout)
+	}
 }
 
 // A told is what the program's lines tell of one flow.

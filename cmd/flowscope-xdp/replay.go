@@ -42,9 +42,9 @@ Link types: Ethernet, raw IP, Linux cooked v1 and v2, BSD null and loop.`,
 	return c
 }
 
-// A replayer takes the frames of a file.
+// A replayer takes the frames of a file, some at a time.
 type replayer interface {
-	Frame(v *packet.View) error
+	Frames(v []packet.View) error
 	Finish() error
 	Summary() flow.Summary
 }
@@ -105,12 +105,12 @@ type userspaceReplayer struct {
 	d *pipeline.SessionDriver[flow.Key]
 }
 
-func (r userspaceReplayer) Frame(v *packet.View) error { r.d.Track(v); return nil }
-func (r userspaceReplayer) Finish() error              { r.d.Finish(); return nil }
-func (r userspaceReplayer) Summary() flow.Summary      { return r.d.Summary() }
+func (r userspaceReplayer) Frames(v []packet.View) error { r.d.TrackBatch(v); return nil }
+func (r userspaceReplayer) Finish() error                { r.d.Finish(); return nil }
+func (r userspaceReplayer) Summary() flow.Summary        { return r.d.Summary() }
 
-// checkEvery is how many frames pass between looks at the context and the output.
-const checkEvery = 1024
+// checkEvery is how many batches pass between looks at the context and the output.
+const checkEvery = 64
 
 func replayFile(ctx context.Context, r replayer, name string, out *output, clamped *uint64) error {
 	src, err := source.Map(name)
@@ -119,24 +119,40 @@ func replayFile(ctx context.Context, r replayer, name string, out *output, clamp
 	}
 	defer src.Close()
 	defer func() { *clamped += src.ClockClamped() }()
-	var fr source.Frame
+	views := make([]packet.View, pipeline.BatchMax)
+	if !src.Stable() {
+		views = views[:1] // a frame is gone with the next one
+	}
 	for n := 1; ; n++ {
 		if n%checkEvery == 0 {
 			if err := errors.Join(ctxError(ctx), out.err); err != nil {
 				return err
 			}
 		}
-		switch err := src.Next(&fr); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read capture: %w", named(name, err))
-		}
-		v := packet.View{Frame: fr.Data, Time: fr.Time, OrigLen: fr.OrigLen, LinkType: packet.LinkType(fr.LinkType), Dir: packet.CaptureDir(fr.Dir)}
-		if err := r.Frame(&v); err != nil {
+		got, end := readBatch(src, views)
+		if err := r.Frames(views[:got]); err != nil {
 			return fmt.Errorf("replay %s: %w", name, err)
 		}
+		switch {
+		case errors.Is(end, io.EOF):
+			return nil
+		case end != nil:
+			return fmt.Errorf("read capture: %w", named(name, end))
+		}
 	}
+}
+
+// readBatch fills views with the next frames and returns how many there are, and why
+// there are no more.
+func readBatch(src *source.Reader, views []packet.View) (int, error) {
+	var fr source.Frame
+	for i := range views {
+		if err := src.Next(&fr); err != nil {
+			return i, err
+		}
+		views[i] = packet.View{Frame: fr.Data, Time: fr.Time, OrigLen: fr.OrigLen, LinkType: packet.LinkType(fr.LinkType), Dir: packet.CaptureDir(fr.Dir)}
+	}
+	return len(views), nil
 }
 
 // named puts a file's name before an error that does not have it.

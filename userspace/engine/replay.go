@@ -57,6 +57,16 @@ const (
 	maxSparePlaces  = 1 << 16
 )
 
+// Frames takes some frames.
+func (r *Replay) Frames(v []packet.View) error {
+	for i := range v {
+		if err := r.Frame(&v[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Frame takes one frame, and reads what the program says of it.
 func (r *Replay) Frame(v *packet.View) error {
 	r.driver.Sweep(v.Time)

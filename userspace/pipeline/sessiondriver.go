@@ -13,6 +13,7 @@ import (
 type SessionDriver[K comparable] struct {
 	w *worker[K]
 	intake[K]
+	near nearness[K]
 }
 
 // NewSessionDriver returns a driver. It wants Options.Extractor.

@@ -37,6 +37,7 @@ type Table[K comparable, S any] struct {
 	anomaly flow.Anomaly
 	stats   flow.Stats
 	strings interner
+	warm    uint64 // of Near, so that its loads are not left out
 }
 
 // Input is one packet, or what several of one direction add up to.
