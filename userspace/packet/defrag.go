@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 )
@@ -14,6 +15,7 @@ const (
 	maxPieces      = 64       // fragments of a datagram that bring something
 	defragMemory   = 16 << 20 // buffers of all datagrams
 	minDefragClass = 11       // the smallest buffer has 2 KiB
+	recentWholes   = 256      // datagrams remembered after they were complete
 	defragClasses  = 16 - minDefragClass + 1
 )
 
@@ -57,6 +59,9 @@ type Datagram struct {
 	// Conflict is how many bytes fragments disagree about, or for IPv6 overlap;
 	// with DefragOverlap.
 	Conflict int
+	// Copy is set for a lost datagram of which nothing came but copies of fragments
+	// of one that was complete: nothing is missing.
+	Copy bool
 }
 
 // Defrag puts the payload of fragmented datagrams together. Where fragments overlap
@@ -85,6 +90,16 @@ type Defrag struct {
 	pooled   int // bytes of buffers in pool
 	lost     uint64
 	done     []byte // buffer of the datagram handed out last
+	recent   [recentWholes]whole
+}
+
+// A whole is what is remembered of a datagram that was complete: what its fragments
+// were, in hashes.
+type whole struct {
+	key       FragKey
+	at        flow.Timestamp // when it was complete
+	fragments int
+	sums      [maxPieces]uint32
 }
 
 // A datagram is one being put together.
@@ -98,9 +113,11 @@ type datagram struct {
 	top        int              // end of the last byte that is there
 	pieces     [maxPieces]piece // disjoint, unordered; n of them
 	n          int
-	fragments  int // that brought something
+	fragments  int               // that brought something
+	sums       [maxPieces]uint32 // of them
 	proto      flow.Proto
 	dead       bool
+	copy       bool // all of them are copies of those of an earlier datagram
 }
 
 // A piece is a range of bytes that is there: what one fragment brought, or several
@@ -130,18 +147,41 @@ func (d *Defrag) Insert(f *Fragment) (Datagram, DefragVerdict) {
 	case !fresh:
 		return Datagram{}, DefragWaiting
 	case len(f.Data) < f.Len || f.Offset+f.Len > maxDatagram || g.fragments == maxPieces || !d.room(g, f.Offset+f.Len):
+		g.copy = false
 		d.giveUp(g)
 		return Datagram{}, DefragLost
 	}
+	sum := d.sum(f)
+	g.copy = g.copy && d.whole(&g.key).has(sum)
+	g.sums[g.fragments] = sum
 	g.take(f)
 	if g.have != g.size {
 		return Datagram{}, DefragWaiting
 	}
+	*d.whole(&g.key) = whole{g.key, f.Time, g.fragments, g.sums}
 	whole := Datagram{Key: g.key, Proto: g.proto, Data: g.buf[:g.size], Time: f.Time}
 	d.done, g.buf = g.buf, nil
 	d.remove(i)
 	return whole, DefragComplete
 }
+
+// sum is a hash of what f says.
+func (d *Defrag) sum(f *Fragment) uint32 {
+	h := maphash.Bytes(d.seed, f.Data) ^ uint64(f.Offset)<<1
+	if f.More {
+		h ^= 1
+	}
+	return uint32(h ^ h>>32)
+}
+
+// whole returns where the datagram of k is remembered, which may be by another one's
+// name.
+func (d *Defrag) whole(k *FragKey) *whole {
+	return &d.recent[maphash.Comparable(d.seed, *k)%recentWholes]
+}
+
+// has reports whether a fragment was part of w.
+func (w *whole) has(sum uint32) bool { return slices.Contains(w.sums[:w.fragments], sum) }
 
 // prepare makes the tables at first, and takes back the buffer handed out last.
 func (d *Defrag) prepare() {
@@ -177,6 +217,8 @@ func (d *Defrag) datagram(k *FragKey) (*datagram, int32) {
 	g := &d.entries[i]
 	g.key, g.start, g.prev, g.next = *k, d.clock, d.new, -1
 	g.size, g.have, g.top, g.n, g.fragments, g.proto, g.dead = -1, 0, 0, 0, 0, k.Proto, false
+	w := d.whole(k)
+	g.copy = w.key == *k && d.clock.SaturatingSub(w.at) < fragLifetime
 	if d.new >= 0 {
 		d.entries[d.new].next = i
 	} else {
@@ -218,10 +260,12 @@ func (d *Defrag) age() {
 // giveUp ends g without its payload but remembers it, so that its other fragments
 // change nothing.
 func (d *Defrag) giveUp(g *datagram) {
-	d.lost++
+	if !g.copy {
+		d.lost++
+	}
 	g.dead = true
 	if d.OnLost != nil {
-		d.OnLost(Datagram{Key: g.key, Proto: g.proto, Data: g.prefix(), Time: d.clock})
+		d.OnLost(Datagram{Key: g.key, Proto: g.proto, Data: g.prefix(), Time: d.clock, Copy: g.copy})
 	}
 	d.drop(g)
 }

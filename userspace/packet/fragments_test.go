@@ -319,6 +319,35 @@ func TestDefragLimits(t *testing.T) {
 			t.Errorf("OnLost got %+v", lost)
 		}
 	})
+	t.Run("copies of a whole one", func(t *testing.T) {
+		first := packet.Fragment{More: true, Len: 8, Data: []byte("abcdefgh")}
+		last, other := packet.Fragment{Offset: 8, Len: 2, Data: []byte("ij")}, packet.Fragment{Offset: 8, Len: 2, Data: []byte("iJ")}
+		cut := packet.Fragment{More: true, Len: 8, Data: []byte("abcdefg")}
+		for i, more := range [][]packet.Fragment{{first}, {last}, {first, first}, {other}, {last, cut}} {
+			var d packet.Defrag
+			var copies []bool
+			d.OnLost = func(g packet.Datagram) { copies = append(copies, g.Copy) }
+			for _, f := range append([]packet.Fragment{first, last}, more...) {
+				insert(&d, f)
+			}
+			d.Expire(flow.MaxTimestamp)
+			copied := i < 3
+			if len(copies) != 1 || copies[0] != copied || (d.Lost() == 0) != copied {
+				t.Errorf("%d: copies %v, %d lost; want one, %v", i, copies, d.Lost(), copied)
+			}
+		}
+	})
+	t.Run("copies long after", func(t *testing.T) {
+		var d packet.Defrag
+		f := packet.Fragment{More: true, Len: 8, Data: []byte("abcdefgh")}
+		insert(&d, f)
+		insert(&d, packet.Fragment{Offset: 8, Len: 2, Data: []byte("ij")})
+		f.Time = f.Time.Add(30 * time.Second)
+		insert(&d, f)
+		if d.Expire(flow.MaxTimestamp); d.Lost() != 1 {
+			t.Errorf("%d lost, want the new datagram of that name", d.Lost())
+		}
+	})
 	t.Run("16 MiB", func(t *testing.T) {
 		var d packet.Defrag
 		waiting := 0

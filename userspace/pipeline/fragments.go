@@ -119,7 +119,7 @@ func (d *defragmenter[K, S]) overlap(g *packet.Datagram) {
 }
 
 func (d *defragmenter[K, S]) onLost(g packet.Datagram) {
-	if f := d.owner(g.Key); f != nil {
+	if f := d.owner(g.Key); f != nil && !g.Copy {
 		d.taker.lost(f)
 	}
 	delete(d.owners, g.Key)
