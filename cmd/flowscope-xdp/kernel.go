@@ -22,6 +22,8 @@ func (f *flags) checkKernel() error {
 	switch {
 	case f.key != "five-tuple":
 		return usagef("--key %s goes with replay --engine userspace: the kernel's table is keyed by five-tuple", f.key)
+	case f.verifyChecksums:
+		return usagef("--verify-checksums goes with replay --engine userspace")
 	case f.dedup != "off":
 		return usagef("--dedup goes with replay --engine userspace")
 	}

@@ -35,6 +35,7 @@ type flags struct {
 	reassemblyCap          string
 	overflow, overlap      string
 	dedup                  string
+	verifyChecksums        bool
 	monotonic, anomalies   bool
 	keyVLAN, keyTunnel     bool
 	poisonEndsFlow         bool
@@ -59,6 +60,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.overflow, "overflow", "sliding-window", "when the cap is hit: sliding-window or drop-flow")
 	s.StringVar(&f.overlap, "overlap-policy", "bsd", "who wins where segments overlap: bsd, first, last, linux, vista, solaris or old-linux")
 	s.StringVar(&f.dedup, "dedup", "off", "drop duplicate frames: off, loopback, or a `WINDOW` such as 10ms")
+	s.BoolVar(&f.verifyChecksums, "verify-checksums", false, "only count packets with a bad checksum, as their receiver throws them away")
 	s.BoolVar(&f.monotonic, "monotonic", false, "clamp packet times so that they never run backwards")
 	s.BoolVar(&f.anomalies, "anomalies", false, "write anomaly lines")
 	s.BoolVar(&f.keyVLAN, "key-vlan", false, "VLAN ids are part of what makes a flow")
@@ -72,14 +74,14 @@ func (f *flags) register(s *pflag.FlagSet) {
 func (f *flags) pipeline() (pipeline.Options[flow.Key], error) {
 	o := pipeline.Options[flow.Key]{
 		Anomalies:      f.anomalies,
-		PoisonEndsFlow: f.poisonEndsFlow,
-		StreamHash:     f.streamHash,
-		IdleTCP:        f.idleTCP,
-		IdleUDP:        f.idleUDP,
-		IdleOther:      f.idleOther,
-		MaxFlows:       f.maxFlows,
-		ActiveTimeout:  f.activeTimeout,
-		Monotonic:      f.monotonic,
+		PoisonEndsFlow: f.poisonEndsFlow, VerifyChecksums: f.verifyChecksums,
+		StreamHash:    f.streamHash,
+		IdleTCP:       f.idleTCP,
+		IdleUDP:       f.idleUDP,
+		IdleOther:     f.idleOther,
+		MaxFlows:      f.maxFlows,
+		ActiveTimeout: f.activeTimeout,
+		Monotonic:     f.monotonic,
 	}
 	for _, set := range []func(*pipeline.Options[flow.Key]) error{
 		f.setTimeouts, f.setParsers, f.setReassembly, f.setKey, f.setDedup,

@@ -164,7 +164,7 @@ func (d *FlowDriver[K, S]) track(frame []byte) {
 	switch {
 	case in.Seg != nil:
 		d.segment(f, in.Dir, in.Seg)
-	case d.x.Sessions && d.pkt.IsFragment():
+	case d.x.Sessions && d.pkt.IsFragment() && !in.BadChecksum:
 		d.fragment(f, frame)
 	}
 }

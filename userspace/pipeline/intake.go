@@ -12,6 +12,7 @@ type intake[K comparable] struct {
 	extractor packet.Extractor[K]
 	dedup     *packet.Dedup
 	dec       packet.Decoder
+	verify    bool // checksums
 	follow    packet.Fragments
 	pkt       packet.Packet
 	x         packet.Extracted[K]
@@ -25,7 +26,7 @@ type intake[K comparable] struct {
 
 func (n *intake[K]) init(opt *Options[K], sum *flow.Summary, tell *telemetry) {
 	n.extractor, n.dedup, n.sum, n.tell = opt.Extractor, opt.Dedup, sum, tell
-	n.dec.Decap = opt.Decap
+	n.dec.Decap, n.verify = opt.Decap, opt.VerifyChecksums
 	n.key, _ = any(&n.x.Key).(*flow.Key)
 }
 
@@ -125,7 +126,8 @@ func (n *intake[K]) fill(in *tracker.Input[K], frame []byte) {
 	if n.x.Dir == flow.Reverse {
 		in.Ports = [2]uint16{p.DstPort, p.SrcPort}
 	}
-	if n.x.Sessions && p.HasTCP && !p.IsFragment() {
+	in.BadChecksum = n.verify && !in.Carried && !p.ChecksumsOK(frame)
+	if n.x.Sessions && p.HasTCP && !p.IsFragment() && !in.BadChecksum {
 		s := &n.seg
 		s.TCPHeader, s.Time, s.Len, s.Data = p.TCP, p.Time, p.PayloadLen, p.Payload(frame)
 		s.Capture = p.PayloadCap < p.PayloadLen

@@ -22,6 +22,10 @@ type Options[K comparable] struct {
 	Extractor packet.Extractor[K]
 	Decap     packet.Decap  // DecapAuto
 	Dedup     *packet.Dedup // none
+	// Checksums verified, a packet with a bad one is counted and no more: its receiver
+	// throws it away. Not for KernelDriver. Hosts see their own packets before the
+	// card fills checksums in, so it is off by default.
+	VerifyChecksums bool
 
 	IdleTCP, IdleUDP, IdleOther time.Duration            // 300 s, 60 s, 30 s
 	IdleHandshake               time.Duration            // IdleTCP

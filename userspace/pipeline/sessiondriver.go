@@ -65,7 +65,7 @@ func (d *SessionDriver[K]) track(frame []byte) {
 		}
 	}
 	w.enter(f, in.Time)
-	if d.x.Sessions {
+	if d.x.Sessions && !in.BadChecksum {
 		d.payload(f, frame)
 	}
 	w.finish(f, in)

@@ -188,9 +188,6 @@ func (f *Flow[K, S]) NoteGap(side flow.Side) {
 	}
 }
 
-// NoteBadChecksum adds the letter of a packet with a bad checksum.
-func (f *Flow[K, S]) NoteBadChecksum(side flow.Side) { f.conn.often(side, letterC) }
-
 // NoteLimit adds the letter of a limit that was reached, once.
 func (f *Flow[K, S]) NoteLimit(side flow.Side) {
 	if !f.conn.end[side.Other()].earned(letterX) {

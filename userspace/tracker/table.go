@@ -66,6 +66,9 @@ type Input[K comparable] struct {
 	// are counted in another flow, so this one brings neither counters nor TTL nor
 	// flow label, and no Packet event.
 	Carried bool
+	// BadChecksum is set for a packet that its receiver throws away: it is counted,
+	// and noted in the history. Seg is nil then.
+	BadChecksum bool
 }
 
 // Counts are what a table has done so far. Created = Σ Ended + Forgotten + live.
@@ -360,7 +363,11 @@ func (t *Table[K, S]) relabel(f *Flow[K, S], in *Input[K]) {
 // step moves the flow through TCP's states.
 func (t *Table[K, S]) step(f *Flow[K, S], in *Input[K]) {
 	s := in.Seg
-	if s == nil {
+	switch {
+	case in.BadChecksum:
+		f.conn.often(f.Side(in.Dir), letterC)
+		return
+	case s == nil:
 		t.stepOther(f, in)
 		return
 	}

@@ -761,7 +761,7 @@ func TestNotedLetters(t *testing.T) {
 	f := r.play(1, handshake)
 	f.NoteGap(flow.Responder)
 	f.NoteGap(flow.Responder)
-	f.NoteBadChecksum(flow.Initiator)
+	r.feed(badChecksum(input(tcp, 1, fwd, 0)))
 	f.NoteLimit(flow.Responder)
 	f.NoteLimit(flow.Initiator)
 	if got := f.History(); got != "ShAgCx" {
@@ -774,10 +774,15 @@ func TestNotedLetters(t *testing.T) {
 		}
 	}
 	u := r.feed(input(udp, 3, fwd, 0))
-	u.NoteBadChecksum(flow.Initiator)
-	if got := u.History(); got != "DC" {
-		t.Errorf("history %q, want DC", got)
+	r.feed(badChecksum(input(udp, 3, rev, 0)))
+	if got := u.History(); got != "Dc" {
+		t.Errorf("history %q, want Dc", got)
 	}
+}
+
+func badChecksum(in *Input[flow.Key]) *Input[flow.Key] {
+	in.BadChecksum = true
+	return in
 }
 
 // TestZeekTraces are the two values the specification names.
