@@ -172,6 +172,7 @@ func (t *Table) Free(h Handle) bool {
 	if !p.live(h) || atomic.LoadUint64(&p.counts[0].Packets)&dead == 0 {
 		return false
 	}
+	atomic.StoreUint64(p.id[0], uint64(gen.BPFFsIdFS_ID_BUSY)) // nobody's: who reads meanwhile sees it
 	for _, c := range p.counts {
 		*c = gen.BPFFsCounts{}
 	}
