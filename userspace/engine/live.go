@@ -115,7 +115,7 @@ func (l *Live) record(r *xdp.Record) {
 func (l *Live) sweep(now flow.Timestamp) error {
 	l.driver.Sweep(now)
 	l.findLost()
-	return errors.Join(l.kernel.AgeFragments(now), l.drainSpill())
+	return errors.Join(l.kernel.AgeFragments(now), l.drainSpill(crowded))
 }
 
 // findLost gives a session to flows of the table that no record told of.
@@ -129,14 +129,20 @@ func (l *Live) findLost() {
 	})
 }
 
-func (l *Live) drainSpill() error {
-	return l.kernel.DrainSpill(func(s *xdp.Spilled) { spilled(l.driver, s) })
+func (l *Live) drainSpill(take func(*pipeline.KernelDriver, *xdp.Spilled)) error {
+	return l.kernel.DrainSpill(func(s *xdp.Spilled) { take(l.driver, s) })
 }
 
 // spilled hands the account of a flow without a place to the driver.
 func spilled(d *pipeline.KernelDriver, s *xdp.Spilled) {
 	f := xdp.Flow{Key: s.Key, Dir: s.Dir}
 	d.Spilled(s.Key, countOf(&f))
+}
+
+// crowded does the same, and makes room for the flow.
+func crowded(d *pipeline.KernelDriver, s *xdp.Spilled) {
+	spilled(d, s)
+	d.MakeRoom(s.Key)
 }
 
 // finish detaches the program, reads the last records and ends all flows.
@@ -154,8 +160,9 @@ func (l *Live) finish() error {
 	for first := true; first || l.scanned != 0; first = false {
 		l.findLost()
 	}
+	errs = append(errs, l.kernel.AgeFragments(flow.MaxTimestamp), l.drainSpill(spilled))
 	l.driver.Finish()
-	errs = append(errs, l.kernel.AgeFragments(flow.MaxTimestamp), l.drainSpill(), l.table.err)
+	errs = append(errs, l.table.err)
 	c, err := l.kernel.Counters()
 	l.sum = *l.driver.Summary()
 	addCounters(&l.sum, &c)

@@ -82,8 +82,8 @@ func (r *Replay) Frame(v *packet.View) error {
 
 // Finish ends all flows and unloads the program.
 func (r *Replay) Finish() error {
-	r.driver.Finish()
 	err := errors.Join(r.kernel.AgeFragments(flow.MaxTimestamp), r.kernel.DrainSpill(r.spill))
+	r.driver.Finish()
 	c, cerr := r.kernel.Counters()
 	r.sum = *r.driver.Summary()
 	addCounters(&r.sum, &c)

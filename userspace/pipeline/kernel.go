@@ -384,26 +384,33 @@ func (d *KernelDriver) Found(h Handle, key flow.Key, c KernelCount) {
 }
 
 // Spilled takes the account of packets of a flow that found no place in the table: of an
-// open flow, or of a new one of which nothing but the counters is known. The flow that is
-// longest silent of those in its places is evicted, so that its next packet finds one.
+// open flow, or of a new one of which nothing but the counters is known.
 func (d *KernelDriver) Spilled(key flow.Key, c KernelCount) {
-	w := d.w
-	f := w.table.Lookup(key)
+	f := d.w.table.Lookup(key)
 	if f == nil {
-		f = d.openSpilled(key, &c)
-	} else {
-		f.State.apart().accounts.add(&c)
-		f.State.lost |= flow.LostSpill
-		d.refresh(f)
+		d.openSpilled(key, &c)
+		return
 	}
-	if h, ok := d.kernel.Oldest(key); ok && f.State.spilled {
+	f.State.apart().accounts.add(&c)
+	f.State.lost |= flow.LostSpill
+	d.refresh(f)
+}
+
+// MakeRoom sees to it that a flow without a place finds one with its next packet: of the
+// flows in the places it may have, the one that is longest silent is evicted.
+func (d *KernelDriver) MakeRoom(key flow.Key) {
+	f := d.w.table.Lookup(key)
+	if f == nil || !f.State.spilled {
+		return
+	}
+	if h, ok := d.kernel.Oldest(key); ok {
 		if old := d.find(h); old != nil {
-			w.table.Evict(old)
+			d.w.table.Evict(old)
 		}
 	}
 }
 
-func (d *KernelDriver) openSpilled(key flow.Key, c *KernelCount) *tracked[flow.Key] {
+func (d *KernelDriver) openSpilled(key flow.Key, c *KernelCount) {
 	w := d.w
 	in := &w.in
 	*in = tracker.Input[flow.Key]{Key: key, Proto: key.Proto, Time: c.First, Ports: [2]uint16{key.LoPort, key.HiPort}}
@@ -417,7 +424,6 @@ func (d *KernelDriver) openSpilled(key flow.Key, c *KernelCount) *tracked[flow.K
 	}
 	setCounters(f, c)
 	w.table.Finish(f, in)
-	return f
 }
 
 // Snapshot returns key and counters of every open flow as [SessionDriver.Snapshot] does.

@@ -143,6 +143,7 @@ func TestKernelDriverMakesRoom(t *testing.T) {
 	k.start(8, keyOf(2), packets(1, 11, 11))
 	k.shelf.oldest = Handle{7, 1}
 	k.Spilled(keyOf(3), packets(5, 12, 12))
+	k.MakeRoom(keyOf(3))
 	k.Sweep(second(14))
 	k.wantRecords(t, "1 packets 100 bytes 10-10 s ttl 63-65 evicted")
 	s := k.Summary()
