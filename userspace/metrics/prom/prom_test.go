@@ -64,6 +64,9 @@ func TestExporterAddsUp(t *testing.T) {
 	a.Observe(metrics.FlowPackets, 10, metrics.Labels{})
 	b.Observe(metrics.FlowPackets, 11, metrics.Labels{})
 	a.Add("flowscope_no_such_total", 1, metrics.Labels{})
+	a.Add(metrics.FlowsActive, 9, metrics.Labels{}) // neither is what it says
+	a.Set(metrics.Packets, 9)
+	a.Observe(metrics.Packets, 9, metrics.Labels{})
 	e.AddSource(func(set prom.Setter) error {
 		set(metrics.Packets, 40)
 		set(metrics.FlowsCreated, 1, "udp")

@@ -11,7 +11,8 @@ import (
 )
 
 // A Recorder is the metrics.Recorder of one driver. Any goroutine may call it; it is
-// fastest when one does. Names that are not of [metrics.All] are not recorded.
+// fastest when one does. What is not of [metrics.All], or of another kind there, is not
+// recorded.
 type Recorder struct {
 	families map[string]*family
 }
@@ -73,21 +74,21 @@ func known(m *metrics.Metric) []metrics.Labels {
 
 // Add implements metrics.Recorder.
 func (r *Recorder) Add(name string, n uint64, l metrics.Labels) {
-	if f := r.families[name]; f != nil {
+	if f := r.family(name, metrics.Counter); f != nil {
 		f.cell(l).bits.Add(n)
 	}
 }
 
 // Set implements metrics.Recorder.
 func (r *Recorder) Set(name string, v float64) {
-	if f := r.families[name]; f != nil {
+	if f := r.family(name, metrics.Gauge); f != nil {
 		f.cell(metrics.Labels{}).bits.Store(math.Float64bits(v))
 	}
 }
 
 // Observe implements metrics.Recorder.
 func (r *Recorder) Observe(name string, v float64, l metrics.Labels) {
-	f := r.families[name]
+	f := r.family(name, metrics.Histogram)
 	if f == nil {
 		return
 	}
@@ -100,6 +101,14 @@ func (r *Recorder) Observe(name string, v float64, l metrics.Labels) {
 			return
 		}
 	}
+}
+
+// family returns a metric of a kind, or nil.
+func (r *Recorder) family(name string, k metrics.Kind) *family {
+	if f := r.families[name]; f != nil && f.kind == k {
+		return f
+	}
+	return nil
 }
 
 // cell returns the series with labels l.
