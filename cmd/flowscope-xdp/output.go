@@ -66,6 +66,11 @@ func openOutput(format, path, events string) (*output, error) {
 	return o, nil
 }
 
+// isTerminal reports whether the lines go to a terminal.
+func (o *output) isTerminal() bool {
+	return o.file == nil && term.IsTerminal(int(os.Stdout.Fd()))
+}
+
 func checkFormat(format string) error {
 	switch format {
 	case "", "table", "jsonl":

@@ -69,25 +69,34 @@ func replay(ctx context.Context, f *flags, engineName string, files []string) er
 		return mon.close(err)
 	}
 	mon.watch(r)
-	return mon.close(replayFiles(ctx, r, files, out))
+	p := &replaying{r: r, out: out, bar: newProgress(files, out)}
+	return mon.close(p.files(ctx, files))
 }
 
-// replayFiles gives the files to r, and ends it.
-func replayFiles(ctx context.Context, r replayer, files []string, out *output) (err error) {
-	var clamped uint64
-	for _, name := range files {
-		err = source.Guard(func() error { return replayFile(ctx, r, name, out, &clamped) })
-		if err != nil {
+// A replaying is a replay under way.
+type replaying struct {
+	r       replayer
+	out     *output
+	bar     *progress
+	packets uint64
+	clamped uint64 // packet times
+}
+
+// files takes the files one after the other, and ends the replay.
+func (p *replaying) files(ctx context.Context, names []string) (err error) {
+	for _, name := range names {
+		if err = source.Guard(func() error { return p.file(ctx, name) }); err != nil {
 			break
 		}
 	}
-	err = errors.Join(err, r.Finish())
-	s := r.Summary()
-	s.ClockClamped = clamped
+	err = errors.Join(err, p.r.Finish())
+	p.bar.finish()
+	s := p.r.Summary()
+	s.ClockClamped = p.clamped
 	if err != nil {
 		s.Interrupted = oneLine(err.Error())
 	}
-	return errors.Join(err, out.finish(&s))
+	return errors.Join(err, p.out.finish(&s))
 }
 
 func (f *flags) replayer(engineName string, opt pipeline.Options[flow.Key]) (replayer, error) {
@@ -112,34 +121,41 @@ func (r userspaceReplayer) Summary() flow.Summary        { return r.d.Summary() 
 // checkEvery is how many batches pass between looks at the context and the output.
 const checkEvery = 64
 
-func replayFile(ctx context.Context, r replayer, name string, out *output, clamped *uint64) error {
+func (p *replaying) file(ctx context.Context, name string) error {
 	src, err := source.Map(name)
 	if err != nil {
 		return fmt.Errorf("open capture: %w", named(name, err))
 	}
 	defer src.Close()
-	defer func() { *clamped += src.ClockClamped() }()
+	defer func() { p.clamped += src.ClockClamped() }()
 	views := make([]packet.View, pipeline.BatchMax)
 	if !src.Stable() {
 		views = views[:1] // a frame is gone with the next one
 	}
 	for n := 1; ; n++ {
 		if n%checkEvery == 0 {
-			if err := errors.Join(ctxError(ctx), out.err); err != nil {
+			if err := errors.Join(ctxError(ctx), p.out.err); err != nil {
 				return err
 			}
+			p.bar.at(src.Offset(), p.counts)
 		}
 		got, end := readBatch(src, views)
-		if err := r.Frames(views[:got]); err != nil {
+		p.packets += uint64(got)
+		if err := p.r.Frames(views[:got]); err != nil {
 			return fmt.Errorf("replay %s: %w", name, err)
 		}
 		switch {
 		case errors.Is(end, io.EOF):
+			p.bar.fileDone(src.Offset())
 			return nil
 		case end != nil:
 			return fmt.Errorf("read capture: %w", named(name, end))
 		}
 	}
+}
+
+func (p *replaying) counts() (packets, flows uint64) {
+	return p.packets, p.r.Summary().FlowsStarted
 }
 
 // readBatch fills views with the next frames and returns how many there are, and why

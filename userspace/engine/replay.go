@@ -19,6 +19,7 @@ type Replay struct {
 	carry  carrier
 	spill  func(*xdp.Spilled)
 	sum    flow.Summary
+	ended  bool // sum is all there is
 	measurer
 }
 
@@ -85,7 +86,7 @@ func (r *Replay) Finish() error {
 	err := errors.Join(r.kernel.AgeFragments(flow.MaxTimestamp), r.kernel.DrainSpill(r.spill))
 	r.driver.Finish()
 	c, cerr := r.kernel.Counters()
-	r.sum = *r.driver.Summary()
+	r.sum, r.ended = *r.driver.Summary(), true
 	addCounters(&r.sum, &c)
 	r.stop()
 	if err := errors.Join(err, cerr, r.table.err, r.kernel.Close()); err != nil {
@@ -94,5 +95,10 @@ func (r *Replay) Finish() error {
 	return nil
 }
 
-// Summary returns the counters, after Finish.
-func (r *Replay) Summary() flow.Summary { return r.sum }
+// Summary returns the counters: before Finish only those that user space has.
+func (r *Replay) Summary() flow.Summary {
+	if !r.ended {
+		return *r.driver.Summary()
+	}
+	return r.sum
+}
