@@ -57,7 +57,7 @@ func NewLive(opt LiveOptions) (*Live, error) {
 	l := &Live{kernel: k, table: kernelTable{e: k}, rec: opt.Pipeline.Metrics}
 	l.measurer.kernel, l.interfaces = k, opt.Interfaces
 	l.driver = pipeline.NewKernelDriver(opt.Pipeline, &l.table, false)
-	l.carry.d = l.driver
+	l.carry.d, l.carry.quiet = l.driver, opt.Load.TCP&xdp.Quiet != 0
 	for _, name := range opt.Interfaces {
 		if _, err := k.Attach(name, opt.Mode); err != nil {
 			return nil, errors.Join(err, k.Close())
@@ -135,7 +135,7 @@ func (l *Live) drainSpill(take func(*pipeline.KernelDriver, *xdp.Spilled)) error
 
 // spilled hands the account of a flow without a place to the driver.
 func spilled(d *pipeline.KernelDriver, s *xdp.Spilled) {
-	f := xdp.Flow{Key: s.Key, Dir: s.Dir}
+	f := xdp.Flow{Key: s.Key, Dir: s.Dir, Handshake: [2]time.Duration{-1, -1}}
 	d.Spilled(s.Key, countOf(&f))
 }
 

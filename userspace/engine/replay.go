@@ -40,7 +40,7 @@ func NewReplay(opt pipeline.Options[flow.Key], load xdp.Options) (*Replay, error
 	}
 	r := &Replay{kernel: k, table: kernelTable{e: k}, measurer: measurer{kernel: k}}
 	r.driver = pipeline.NewKernelDriver(opt, &r.table, true)
-	r.carry.d = r.driver
+	r.carry.d, r.carry.quiet = r.driver, load.TCP&xdp.Quiet != 0
 	r.spill = func(s *xdp.Spilled) { spilled(r.driver, s) }
 	return r, nil
 }

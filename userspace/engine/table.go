@@ -26,6 +26,7 @@ func (t *kernelTable) Read(h pipeline.Handle, c *pipeline.KernelCount) bool {
 }
 
 func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
+	c.Handshake, c.Initiator = f.Handshake, f.Initiator
 	seen := false
 	for d := range f.Dir {
 		n := &f.Dir[d]
@@ -33,6 +34,11 @@ func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
 			Packets: n.Packets, Bytes: n.Bytes, IPBytes: n.IPBytes, PayloadBytes: n.PayloadBytes,
 			TCPFlags: n.Flags, TTLMin: n.TTLMin, TTLMax: n.TTLMax,
 		}
+		c.Quality[d] = pipeline.DirQuality{
+			ZeroWindows: n.ZeroWindows, DuplicateACKs: n.DuplicateACKs, RTT: n.RTT,
+			NextSeq: n.NextSeq, ZeroPackets: n.ZeroPackets, Retransmissions: n.Retransmissions,
+		}
+		c.Lost = c.Lost || n.Lost
 		if n.Packets == 0 {
 			continue
 		}
@@ -97,6 +103,7 @@ func (t *kernelTable) Oldest(k flow.Key) (pipeline.Handle, bool) {
 // A carrier takes records to the driver.
 type carrier struct {
 	d     *pipeline.KernelDriver
+	quiet bool // TCP segments without news are left out
 	p     pipeline.KernelPacket
 	start pipeline.KernelStart
 	frag  pipeline.KernelFragment
@@ -105,11 +112,13 @@ type carrier struct {
 // record carries one record.
 func (c *carrier) record(r *xdp.Record) {
 	if r.Kind == xdp.RTT {
-		return // the tracker takes its samples from the segments, which all come up
+		c.d.RTT(pipeline.Handle(r.Handle), r.Dir, r.RTT)
+		return
 	}
 	c.p = pipeline.KernelPacket{
 		Handle: pipeline.Handle(r.Handle), HasFlow: r.HasFlow, Dir: r.Dir, Time: r.Time,
 		Seg: r.Segment, PayloadLen: r.PayloadLen, Lost: r.Lost,
+		Unseen: c.quiet,
 	}
 	switch r.Kind {
 	case xdp.Datagram:

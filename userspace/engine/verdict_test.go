@@ -68,11 +68,16 @@ func inGo(frames []packet.View, p ...parsers.Protocol) (o outcome) {
 	return o
 }
 
-func inKernel(t *testing.T, frames []packet.View, p ...parsers.Protocol) (o outcome) {
+func inKernel(t *testing.T, frames []packet.View, p ...parsers.Protocol) outcome {
+	t.Helper()
+	return inKernelWith(t, xdp.Options{}, frames, p...)
+}
+
+func inKernelWith(t *testing.T, load xdp.Options, frames []packet.View, p ...parsers.Protocol) (o outcome) {
 	t.Helper()
 	opt := o.options(p...)
 	opt.MaxFlows = 4096
-	r, err := engine.NewReplay(opt, xdp.Options{})
+	r, err := engine.NewReplay(opt, load)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -188,7 +188,11 @@ func appendSide(o *object, r *flow.Record, side flow.Side) {
 	o.uint("ip_bytes", s.IPBytes)
 	o.uint("payload_bytes", s.PayloadBytes)
 	if r.FiveTuple && r.Proto == flow.ProtoTCP {
-		appendTCP(o, s)
+		o.str("tcp_flags", s.TCPFlags.String())
+		if !r.SegmentsUnseen {
+			appendStream(o, s)
+		}
+		appendQuality(o, s)
 		o.hash(r, side)
 	}
 	if s.Packets > 0 && r.IPVersion != 0 {
@@ -197,8 +201,7 @@ func appendSide(o *object, r *flow.Record, side flow.Side) {
 	}
 }
 
-func appendTCP(o *object, s *flow.SideStats) {
-	o.str("tcp_flags", s.TCPFlags.String())
+func appendStream(o *object, s *flow.SideStats) {
 	o.uint("stream_bytes", s.StreamBytes)
 	o.uint("missed_bytes", s.MissedBytes)
 	o.uint("capture_missed_bytes", s.CaptureMissedBytes)
@@ -213,9 +216,13 @@ func appendTCP(o *object, s *flow.SideStats) {
 	o.uint("reassembly_dropped_oversize_bytes", s.ReassemblyDroppedOversizeBytes)
 	o.uint("reassembly_high_watermark", s.ReassemblyHighWatermark)
 	o.uint("overlap_conflict_bytes", s.OverlapConflictBytes)
-	o.uint("zero_windows", s.ZeroWindows)
 	o.uint("zero_window_probes", s.ZeroWindowProbes)
 	o.uint("keepalives", s.Keepalives)
+}
+
+// appendQuality is of what headers tell, which the kernel measures too.
+func appendQuality(o *object, s *flow.SideStats) {
+	o.uint("zero_windows", s.ZeroWindows)
 	o.uint("duplicate_acks", s.DuplicateACKs)
 	if s.RTT.Samples > 0 {
 		o.dur("rtt_min_ns", s.RTT.Min)

@@ -58,7 +58,10 @@ type Record struct {
 	FlowLabel          uint32
 	FlowLabelChanges   uint64
 	PacketsAfterClose  uint64
-	Incomplete         Incomplete
+	// SegmentsUnseen says that the kernel was told to keep TCP segments without news to
+	// itself. Counters of streams and of classes of segments lack them, and mean nothing.
+	SegmentsUnseen bool
+	Incomplete     Incomplete
 
 	// StreamHash holds the SHA-256 of each side's delivered bytes up to its
 	// first gap, with StreamHashed bytes in it; only when asked for.

@@ -75,7 +75,16 @@ func (c *KernelCount) add(o *KernelCount) {
 		return
 	}
 	c.First, c.Last = min(c.First, o.First), max(c.Last, o.Last)
+	c.Lost = c.Lost || o.Lost
 	for dir := range c.Dir {
 		c.Dir[dir].Add(&o.Dir[dir])
+		c.Quality[dir].add(&o.Quality[dir])
 	}
+}
+
+// add adds what was measured in another place; how far the direction has got stays.
+func (q *DirQuality) add(o *DirQuality) {
+	q.ZeroWindows += o.ZeroWindows
+	q.DuplicateACKs += o.DuplicateACKs
+	q.RTT.Add(o.RTT)
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"iter"
 	"net/netip"
+	"time"
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
@@ -20,7 +21,25 @@ type DirCount = tracker.Counters
 type KernelCount struct {
 	Dir         [2]DirCount // by direction
 	First, Last flow.Timestamp
-	Dead        bool // the entry was given up: nothing will be added to it
+	Dead        bool          // the entry was given up: nothing will be added to it
+	Quality     [2]DirQuality // of TCP, by direction
+	// Handshake is by side, with Initiator the direction of the initiator's packets;
+	// negative when not known.
+	Handshake [2]time.Duration
+	Initiator flow.Direction
+	Lost      bool // a record since the last one found the ring full
+}
+
+// A DirQuality is what the kernel measured of one direction of a TCP flow. RTT is without
+// samples of 4.29 s or more, which come up as they are taken ([KernelDriver.RTT]).
+// ZeroWindows ends at 65,535.
+type DirQuality struct {
+	ZeroWindows, DuplicateACKs uint64
+	RTT                        flow.RTT
+	// How far the direction has got: the end of its highest segment, and how many
+	// packets had window 0 or were sent before, for the letters of the history.
+	NextSeq                      flow.Seq
+	ZeroPackets, Retransmissions uint64
 }
 
 // A KernelTable is the kernel's table as a driver needs it. Package engine adapts
@@ -63,6 +82,8 @@ type KernelPacket struct {
 	// Lost says that the ring was full for a packet of this direction since the
 	// record before.
 	Lost bool
+	// Unseen says that TCP segments without news do not come up.
+	Unseen bool
 }
 
 // A KernelStart says what the first packet of a flow says for all of it.
@@ -102,6 +123,7 @@ type KernelDriver struct {
 	flows  []*tracked[flow.Key] // by slot; nil: none
 	over   []uint32             // by slot: the generation that ended last
 	ending []ending
+	total  KernelCount      // of the flow in hand
 	inner  intake[flow.Key] // of packets that tunnels in fragments carried
 	// Immediate makes each flow that ends settle on its own, so that the order
 	// of lines is exactly that of the userspace engine; for replay.
@@ -113,8 +135,8 @@ type KernelDriver struct {
 type ending struct {
 	key     flow.Key
 	session *session
-	dir     flow.Direction // of the initiator's packets
-	record  flow.Record
+	counted Counted
+	known   Known
 }
 
 // Entries of flows that have ended take room in the kernel's table, which has an eighth more
@@ -131,6 +153,7 @@ func NewKernelDriver(opt Options[flow.Key], kernel KernelTable, immediate bool) 
 	d := &KernelDriver{kernel: kernel, immediate: immediate, settleAt: max(minEndings, opt.MaxFlows/spareShare)}
 	d.w = newWorker(opt, d.refresh)
 	d.w.onEnd = d.onEnd
+	d.w.kernel = d.read
 	d.w.sum.Engine = "kernel"
 	if opt.Extractor == nil {
 		opt.Extractor = packet.FiveTuple{}
@@ -156,6 +179,7 @@ func (d *KernelDriver) Packet(p *KernelPacket) {
 		f = d.open(p, in)
 	} else {
 		d.known(f, in)
+		d.catchUp(f, p)
 		w.table.Step(f, in)
 	}
 	w.enter(f, in.Time)
@@ -190,6 +214,8 @@ func (d *KernelDriver) payload(f *tracked[flow.Key], p *KernelPacket) {
 	if p.Lost {
 		w.sess.lost |= flow.LostRing
 	}
+	w.sess.partial = w.sess.partial || p.Lost
+	w.sess.unseen = w.sess.unseen || p.Seg != nil && p.Unseen
 	switch {
 	case p.Fragment != nil:
 		fr := p.Fragment.fragment(p.Time)
@@ -307,6 +333,55 @@ func (d *KernelDriver) refresh(f *tracked[flow.Key]) {
 	}
 }
 
+// read returns what the kernel counted of a flow, valid until the next call; nil if that
+// is nothing.
+func (d *KernelDriver) read(f *tracked[flow.Key]) *KernelCount {
+	if !d.count(f.State, &d.total) {
+		return nil
+	}
+	return &d.total
+}
+
+// catchUp brings a flow whose segments do not all come up to where it stood before the one
+// in hand, as far as the kernel's table tells.
+func (d *KernelDriver) catchUp(f *tracked[flow.Key], p *KernelPacket) {
+	if !p.Unseen || p.Seg == nil {
+		return
+	}
+	c := d.read(f)
+	if c == nil {
+		return
+	}
+	q, s, resent := &c.Quality[p.Dir], p.Seg, &f.State.resent[p.Dir]
+	next, zero, again := q.NextSeq, uint32(q.ZeroPackets), uint32(q.Retransmissions)
+	if again != *resent {
+		*resent = again
+		again--
+	} else if next == s.Seq+flow.Seq(s.SeqLen()) {
+		next = s.Seq // the one in hand moved it
+	}
+	if s.Window == 0 && s.Flags&flow.RST == 0 && zero > 0 {
+		zero--
+	}
+	f.SetProgress(p.Dir, tracker.Progress{Max: next, Last: next, Window: unknownWindow})
+	f.SetRepeats(p.Dir, zero, again)
+}
+
+// unknownWindow stands for the last window of a side whose segments do not come up.
+const unknownWindow = 0xffff
+
+// RTT takes a sample of a flow's direction that is too long for the kernel's table.
+func (d *KernelDriver) RTT(h Handle, dir flow.Direction, sample time.Duration) {
+	f := d.find(h)
+	if f == nil {
+		return
+	}
+	if f.State.longRTT == nil {
+		f.State.longRTT = new([2]flow.RTT)
+	}
+	f.State.longRTT[dir].Take(sample)
+}
+
 func setCounters(f *tracked[flow.Key], c *KernelCount) {
 	for dir := range c.Dir {
 		f.SetCounters(flow.Direction(dir), c.Dir[dir])
@@ -327,9 +402,10 @@ func (d *KernelDriver) onEnd(f *tracked[flow.Key], reason flow.EndReason) {
 		d.kernel.Kill(h)
 		d.flows[h.Slot], d.over[h.Slot] = nil, h.Generation
 	})
-	r := d.w.record(f)
-	r.Reason = reason
-	d.ending = append(d.ending, ending{key: f.Key, session: f.State, dir: f.InitiatorDir(), record: r})
+	e := ending{key: f.Key, session: f.State}
+	e.counted, e.known = d.w.halves(f)
+	e.known.Reason = reason
+	d.ending = append(d.ending, e)
 	if d.immediate || len(d.ending) >= d.settleAt {
 		d.settle()
 	}
@@ -343,27 +419,15 @@ func (d *KernelDriver) settle() {
 	d.kernel.Settle()
 	for i := range d.ending {
 		e := &d.ending[i]
-		var c KernelCount
-		if d.count(e.session, &c) {
-			e.finish(&c)
+		if d.count(e.session, &d.total) {
+			e.counted.Kernel = &d.total
 		}
 		e.session.handles(d.kernel.Free)
-		d.w.hand(e.key, &e.record)
+		r := Merge(&e.counted, &e.known)
+		d.w.hand(e.key, &r)
 	}
 	clear(d.ending)
 	d.ending = d.ending[:0]
-}
-
-// finish puts the final counters into the record.
-func (e *ending) finish(c *KernelCount) {
-	s := &e.record.Stats
-	for dir := range c.Dir {
-		side, n := &s.Side[flow.Direction(dir)^e.dir], &c.Dir[dir]
-		side.Packets, side.Bytes, side.IPBytes, side.PayloadBytes = n.Packets, n.Bytes, n.IPBytes, n.PayloadBytes
-		side.TTLMin, side.TTLMax = n.TTLMin, n.TTLMax
-		side.TCPFlags |= n.TCPFlags
-	}
-	s.Start, s.End = min(s.Start, c.First), max(s.End, c.Last)
 }
 
 // Sweep ends what is due by now, and hands out the records of what has ended.

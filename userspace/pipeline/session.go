@@ -26,6 +26,11 @@ type session struct {
 	spilled  bool    // the flow has no entry in the kernel's table
 	beside   *beside // counters in other places than the entry; nil: none
 
+	partial bool         // some segment found the ring full
+	unseen  bool         // segments that tell nothing new do not come up
+	resent  [2]uint32    // DirQuality.Retransmissions so far, with unseen
+	longRTT *[2]flow.RTT // samples that came up by themselves, by direction
+
 	tickAt  flow.Timestamp // when the parser has something to do
 	ticking bool           // tickAt means something
 }

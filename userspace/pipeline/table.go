@@ -134,18 +134,30 @@ func (w *worker[K]) release(s *session) {
 
 // record joins what was counted and what the session knows.
 func (w *worker[K]) record(f *tracked[K]) flow.Record {
+	counted, known := w.halves(f)
+	if w.kernel != nil {
+		counted.Kernel = w.kernel(f)
+	}
+	return Merge(&counted, &known)
+}
+
+// halves returns what Merge joins.
+func (w *worker[K]) halves(f *tracked[K]) (counted Counted, known Known) {
 	s := f.State
-	counted := Counted{Stats: w.counted(f), Handshake: f.Handshake()}
-	known := Known{
+	counted = Counted{Stats: w.counted(f), Handshake: f.Handshake()}
+	known = Known{
 		ID: f.ID(), Key: s.tuple, FiveTuple: s.fiveTuple, Proto: s.proto,
 		InitiatorDir: f.InitiatorDir(), FirstDir: s.first, Orientation: f.Orientation(),
 		State: f.TCPState(), Reason: f.Closed(), Attributes: s.attrs,
 		ConnState: f.ConnState(), History: f.History(), Events: f.Events(),
-		PacketsAfterClose: f.PacketsAfterClose(), Lost: s.lost,
+		PacketsAfterClose: f.PacketsAfterClose(), Lost: s.lost, Partial: s.partial || s.unseen, Unseen: s.unseen,
+	}
+	if s.longRTT != nil {
+		known.LongRTT = *s.longRTT
 	}
 	known.Attributes.FlowLabel, known.FlowLabelChanges = f.FlowLabel()
 	s.describe(&known)
-	return Merge(&counted, &known)
+	return counted, known
 }
 
 // snapshot yields key and counters of every open flow.

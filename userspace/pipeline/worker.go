@@ -33,6 +33,8 @@ type worker[K comparable] struct {
 	onEnd func(f *tracked[K], reason flow.EndReason)
 	// refresh, if set, fetches counters that are elsewhere.
 	refresh func(f *tracked[K])
+	// kernel, if set, returns what the kernel counted of a flow, nil if nothing.
+	kernel func(f *tracked[K]) *KernelCount
 }
 
 // A tracked is a flow of the table.
