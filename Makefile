@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 10s
 export CGO_ENABLED ?= 0
 
-.PHONY: help generate build demo run test test-unit test-privileged bench bench-kernel load test-kernels fuzz lint fmt clean
+.PHONY: help generate build demo run test test-unit test-privileged bench bench-kernel compare load test-kernels fuzz lint fmt clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-kernel: ## what the XDP program costs a packet, on live frames (root)
 
 load: ## 20 million packets a run from two CPUs, five runs of each kind: every packet accounted for (root)
 	$(GO) test -count=1 -timeout 60m -v ./tests/load -packets 20000000 -runs 5
+
+compare: build ## replay against the peers that are installed, on traces of known truth
+	$(GO) run ./tests/compare -bin $(BIN)
 
 test-kernels: ## the privileged tests on Linux 6.1 and 6.12 in qemu
 	./tests/kernels/run.sh
