@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 var libraries = map[string][]string{
 	"github.com/cilium/ebpf":         {"gen", "userspace/xdp"},
 	"github.com/vishvananda/netlink": {"userspace/xdp"},
+	"github.com/safchain/ethtool":    {"userspace/xdp"},
 	"github.com/google/gopacket":     {"userspace/packet/packettest"},
 	"github.com/prometheus":          {"userspace/metrics/prom"},
 }

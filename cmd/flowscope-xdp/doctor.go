@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -12,6 +14,7 @@ import (
 func doctorCommand() *cobra.Command {
 	var ifaces []string
 	var maxFlows int
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "say what this host can do, what it cannot, and how to mend that",
@@ -20,7 +23,9 @@ for each thing that is not right how to mend it. It exits with 1 when run would 
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			l := xdp.Diagnose(maxFlows, ifaces)
-			printFindings(c.OutOrStdout(), l)
+			if err := printFindings(c.OutOrStdout(), l, asJSON); err != nil {
+				return err
+			}
 			if n := failures(l); n > 0 {
 				return fmt.Errorf("doctor: %d of %d checks say that run would fail here; see above", n, len(l))
 			}
@@ -29,6 +34,7 @@ for each thing that is not right how to mend it. It exits with 1 when run would 
 	}
 	c.Flags().StringSliceVarP(&ifaces, "interface", "i", nil, "look at these interfaces too")
 	c.Flags().IntVar(&maxFlows, "max-flows", defaultMaxFlows, "flows to reckon the table's memory for")
+	c.Flags().BoolVar(&asJSON, "json", false, "write each finding as a JSON object: level (ok, warn or fail), what, text, mend")
 	return c
 }
 
@@ -42,11 +48,25 @@ func failures(l []xdp.Finding) int {
 	return n
 }
 
-func printFindings(w io.Writer, l []xdp.Finding) {
+// printFindings writes what was found, a line of JSON each or for people.
+func printFindings(w io.Writer, l []xdp.Finding, asJSON bool) error {
+	b := bufio.NewWriter(w)
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
 	for _, f := range l {
-		fmt.Fprintf(w, "%-4s  %-14s %s\n", f.Level, f.What, f.Text)
+		if asJSON {
+			if err := enc.Encode(f); err != nil {
+				return fmt.Errorf("write findings: %w", err)
+			}
+			continue
+		}
+		fmt.Fprintf(b, "%-4s  %-14s %s\n", f.Level, f.What, f.Text)
 		if f.Mend != "" {
-			fmt.Fprintf(w, "      %-14s → %s\n", "", f.Mend)
+			fmt.Fprintf(b, "      %-14s → %s\n", "", f.Mend)
 		}
 	}
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write findings: %w", err)
+	}
+	return nil
 }

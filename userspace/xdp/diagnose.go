@@ -3,14 +3,11 @@ package xdp
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,11 +24,15 @@ const (
 // String returns "ok", "warn" or "FAIL".
 func (l Level) String() string { return [...]string{"ok", "warn", "FAIL"}[min(l, Fail)] }
 
+// MarshalText implements encoding.TextMarshaler: "ok", "warn" or "fail".
+func (l Level) MarshalText() ([]byte, error) { return []byte(strings.ToLower(l.String())), nil }
+
 // A Finding is one thing about the host, and how to mend it when it is not right.
 type Finding struct {
-	Level      Level
-	What, Text string
-	Mend       string // a command or a sentence; empty when nothing is wrong
+	Level Level  `json:"level"`
+	What  string `json:"what"` // an interface, or a part of the host
+	Text  string `json:"text"`
+	Mend  string `json:"mend,omitempty"` // a command or a sentence; empty when nothing is wrong
 }
 
 // oldestKernel is the first release the program is meant to load on.
@@ -40,7 +41,10 @@ var oldestKernel = [2]int{6, 1}
 // Diagnose looks at what a live run with maxFlows flows on the given interfaces
 // needs. It changes nothing; without root it sees less.
 func Diagnose(maxFlows int, ifaces []string) []Finding {
-	l := []Finding{kernelFinding(), privilegeFinding(), bpfFinding(), jitFinding(), memoryFinding(maxFlows)}
+	l := []Finding{
+		kernelFinding(), privilegeFinding(), bpfFinding(), btfFinding(), jitFinding(),
+		memoryFinding(maxFlows), cgroupFinding(maxFlows), memlockFinding(),
+	}
 	for _, name := range ifaces {
 		l = append(l, interfaceFindings(name)...)
 	}
@@ -123,6 +127,17 @@ func firstLine(err error) string {
 	return s
 }
 
+// btfFinding is about the types that the kernel tells of itself: tools that look at our maps
+// want them, the program itself does not.
+func btfFinding() Finding {
+	f := Finding{What: "BTF", Text: "the kernel tells its types"}
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		f.Level, f.Text = Warn, "the kernel does not tell its types; run works, tools that look into maps see less"
+		f.Mend = "run a kernel with CONFIG_DEBUG_INFO_BTF"
+	}
+	return f
+}
+
 func jitFinding() Finding {
 	f := Finding{What: "JIT", Text: "eBPF programs are compiled"}
 	b, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
@@ -133,93 +148,4 @@ func jitFinding() Finding {
 		f.Mend = "sysctl -w net.core.bpf_jit_enable=1"
 	}
 	return f
-}
-
-func memoryFinding(maxFlows int) Finding {
-	need := TableMemory(maxFlows)
-	f := Finding{What: "memory", Text: fmt.Sprintf("the table of %d flows takes %d MiB", maxFlows, need>>20)}
-	avail, err := availableMemory()
-	switch {
-	case err != nil:
-		f.Level, f.Text = Warn, f.Text+"; what is available cannot be read: "+err.Error()
-	case need > avail:
-		f.Level = Fail
-		f.Text += fmt.Sprintf(", and only %d MiB are available", avail>>20)
-		f.Mend = "choose a smaller --max-flows"
-	}
-	return f
-}
-
-func availableMemory() (int64, error) {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		var kib int64
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); err == nil {
-			return kib << 10, nil
-		}
-	}
-	return 0, errors.New("no MemAvailable in /proc/meminfo")
-}
-
-func interfaceFindings(name string) []Finding {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return []Finding{{Level: Fail, What: name, Text: "no such interface", Mend: "choose one of: " + interfaceNames()}}
-	}
-	a := link.Attrs()
-	f := Finding{What: name, Text: fmt.Sprintf("%s, MTU %d, driver %s", a.OperState, a.MTU, driver(name, link.Type()))}
-	if a.Flags&net.FlagUp == 0 {
-		f.Level, f.Mend = Warn, "ip link set "+name+" up"
-	}
-	l := []Finding{f}
-	if a.Xdp != nil && a.Xdp.Attached {
-		l = append(l, otherProgram(name, a.Xdp.ProgId))
-	}
-	return l
-}
-
-// otherProgram is the finding of an interface that runs an XDP program already.
-func otherProgram(name string, id uint32) Finding {
-	return Finding{
-		Level: Fail, What: name,
-		Text: fmt.Sprintf("already runs the XDP program %s (id %d)", programName(id), id),
-		Mend: "detach it (ip link set " + name + " xdp off) or choose another interface",
-	}
-}
-
-// programName returns the name of a loaded program, or what hinders reading it.
-func programName(id uint32) string {
-	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
-	if err != nil {
-		return "with a name that cannot be read"
-	}
-	defer p.Close()
-	info, err := p.Info()
-	if err != nil || info.Name == "" {
-		return "without a name"
-	}
-	return info.Name
-}
-
-func interfaceNames() string {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return "none that can be listed: " + err.Error()
-	}
-	var names []string
-	for _, l := range links {
-		names = append(names, l.Attrs().Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-// driver returns the name of the kernel driver, or the kind of a virtual device.
-func driver(name, kind string) string {
-	if p, err := os.Readlink("/sys/class/net/" + name + "/device/driver"); err == nil {
-		return filepath.Base(p)
-	}
-	return kind
 }

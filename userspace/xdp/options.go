@@ -125,13 +125,6 @@ func buckets(flows, rings int) int {
 	return max(1, (places+per-1)/per)
 }
 
-// TableMemory returns the bytes of kernel memory that a table for maxFlows flows takes,
-// other options left alone.
-func TableMemory(maxFlows int) int64 {
-	o := Options{MaxFlows: maxFlows, Seed: 1}.filled()
-	return o.tableMemory()
-}
-
 func (o *Options) tableMemory() int64 {
 	n4 := buckets(o.MaxFlows, o.Rings) * o.Rings * bucketPlaces
 	n6 := buckets(o.MaxIPv6Flows, o.Rings) * o.Rings * bucketPlaces
