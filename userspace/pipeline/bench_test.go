@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/metrics"
+	"github.com/flowscope/flowscope-xdp/userspace/metrics/prom"
 	"github.com/flowscope/flowscope-xdp/userspace/packet"
 	"github.com/flowscope/flowscope-xdp/userspace/packet/packettest"
 	"github.com/flowscope/flowscope-xdp/userspace/parsers"
@@ -67,6 +68,7 @@ func BenchmarkSessionDriver(b *testing.B) {
 	run("parser=sink", pipeline.Options[flow.Key]{Protocols: every})
 	run("parser=sink/handler", pipeline.Options[flow.Key]{Protocols: every, Handler: func(*pipeline.SessionEvent[flow.Key]) {}})
 	run("parser=sink/recorder", pipeline.Options[flow.Key]{Protocols: every, Metrics: discard{}})
+	run("parser=sink/recorder=prometheus", pipeline.Options[flow.Key]{Protocols: every, Metrics: prom.New().Recorder()})
 	run("parser=sink/dedup", pipeline.Options[flow.Key]{Protocols: every, Dedup: packet.LoopbackDedup()})
 }
 
