@@ -94,7 +94,7 @@ func (f *Flow[K, S]) Events() string { return f.conn.Events() }
 func (f *Flow[K, S]) ConnState() string {
 	switch {
 	case f.has(tcpStepped):
-		return f.conn.ConnState(f.count[0].payload+f.count[1].payload > 0)
+		return f.conn.ConnState(f.count[0].payload+f.count[1].payload > 0 || f.conn.end[0].earned(letterD) || f.conn.end[1].earned(letterD))
 	case f.proto != flow.ProtoUDP && f.proto != flow.ProtoUDPLite:
 		return "OTH"
 	}

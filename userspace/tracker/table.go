@@ -63,8 +63,8 @@ type Input[K comparable] struct {
 	Label      uint32        // IPv6 flow label
 	Seg        *flow.Segment // nil: no TCP step
 	// Carried is set for a packet that came in the fragments of a tunnel: they
-	// are counted in another flow, so this one brings neither counters nor TTL nor
-	// flow label, and no Packet event.
+	// are counted in another flow, so this one brings neither counters nor TTL, and no
+	// Packet event.
 	Carried bool
 	// BadChecksum is set for a packet that its receiver throws away: it is counted,
 	// and noted in the history. Seg is nil then.
@@ -330,13 +330,15 @@ func (t *Table[K, S]) ordinal(f *Flow[K, S], in *Input[K]) uint64 {
 func (t *Table[K, S]) meet(f *Flow[K, S], in *Input[K]) {
 	f.first = min(f.first, in.Time)
 	f.last = max(f.last, in.Time)
-	if in.Carried {
-		return
-	}
-	ttl := &f.ttl[in.Dir]
 	if seen := seenForward << in.Dir; !f.has(seen) {
 		f.flags |= seen
 		f.label[in.Dir] = in.Label
+	}
+	ttl := &f.ttl[in.Dir]
+	switch {
+	case in.Carried:
+		return
+	case f.count[in.Dir].packets == 0:
 		*ttl = [2]uint8{in.TTL, in.TTL}
 		return
 	}

@@ -902,3 +902,39 @@ func TestOtherKeyTypes(t *testing.T) {
 		t.Error("flows left")
 	}
 }
+
+// TestCarried holds what a packet brings whose frames are counted in the flow of a tunnel:
+// time, sides, flow label and TCP step, but neither counters nor TTL nor a Packet event.
+func TestCarried(t *testing.T) {
+	r := newRecorder(t, options{})
+	carried := func(text string, label uint32) *testFlow {
+		in := segment(t, 1, text)
+		in.Carried, in.Label, in.TTL = true, label, 9
+		in.Packets, in.Bytes, in.IPBytes, in.PayloadLen = 0, 0, 0, 0
+		return r.feed(in)
+	}
+	carried("i S seq=100", 7)
+	carried("r SA seq=500 ack=101", 8)
+	f := carried("i PA seq=101 ack=501 len=5", 7)
+	if got := f.Stats(); got.Packets() != 0 || got.Bytes() != 0 || got.Side[0].TTLMax != 0 {
+		t.Errorf("counted %+v", got)
+	}
+	if f.TCPState() != flow.StateEstablished || f.History() != "ShD" {
+		t.Errorf("state %v, history %q, want established, ShD", f.TCPState(), f.History())
+	}
+	if label, changes := f.FlowLabel(); label != 7 || changes != 0 {
+		t.Errorf("flow label %d, %d changes, want 7, none", label, changes)
+	}
+	r.play(1, "r RA seq=501 ack=106")
+	if f.ConnState() != "RSTR" {
+		t.Errorf("conn_state %s, want RSTR: there was payload", f.ConnState())
+	}
+	if s := f.Stats().Side[flow.Responder]; s.Packets != 1 || s.TTLMin != 64 {
+		t.Errorf("responder: %d packets, TTL from %d, want 1, 64", s.Packets, s.TTLMin)
+	}
+	u := input(udp, 2, fwd, 0)
+	u.Carried, u.Packets, u.Bytes = true, 0, 0
+	if got := r.feed(u).ConnState(); got != "S0" {
+		t.Errorf("conn_state of a datagram %s, want S0", got)
+	}
+}
