@@ -67,6 +67,7 @@ func TestRunDropsCapabilities(t *testing.T) {
 			if s["flowscope_xdp_packets_total{hook=\"xdp\",verdict=\"tracked\"}"] == 0 {
 				t.Error("the scrape has no packets of the kernel")
 			}
+			checkActive(t, s)
 			if stderr, err := p.Stop(); err != nil {
 				t.Fatalf("%v: %s", err, stderr)
 			}

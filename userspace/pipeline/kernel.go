@@ -428,6 +428,7 @@ func (d *KernelDriver) settle() {
 	}
 	clear(d.ending)
 	d.ending = d.ending[:0]
+	d.w.levels()
 }
 
 // Sweep ends what is due by now, and hands out the records of what has ended.

@@ -99,12 +99,13 @@ func (w *worker[K]) ended(f *tracked[K], e *flow.Event[K]) {
 
 func (w *worker[K]) levels() {
 	if w.tell.rec != nil {
-		w.tell.levels(w.table.Len(), w.table.Full(), w.shared.Memory().Used())
+		w.tell.levels(w.table.Len()+w.leaving, w.table.Full(), w.shared.Memory().Used())
 	}
 }
 
 // leave hands out the record of a flow that ended.
 func (w *worker[K]) leave(f *tracked[K], e *flow.Event[K]) {
+	w.leaving++
 	if w.onEnd != nil {
 		w.onEnd(f, e.Reason)
 		return
@@ -116,6 +117,7 @@ func (w *worker[K]) leave(f *tracked[K], e *flow.Event[K]) {
 
 // hand counts and hands out a final record.
 func (w *worker[K]) hand(key K, r *flow.Record) {
+	w.leaving--
 	w.sum.PacketsTracked += r.Stats.Packets()
 	w.sum.BytesTracked += r.Stats.Bytes()
 	w.tell.ended(r.Reason, &r.Stats)

@@ -27,6 +27,7 @@ type worker[K comparable] struct {
 
 	frags    defragmenter[K, *session]
 	ticks    ticks[K]
+	leaving  int  // flows that ended and were not handed out yet
 	expiring bool // flows end or close by time, not by a packet
 	// onEnd, if set, takes a flow that ended in place of the handler: counters
 	// that are elsewhere have to be fetched first.

@@ -201,6 +201,30 @@ func TestScrapeWhileRecording(t *testing.T) {
 	}
 }
 
+// TestScrapeKeepsNobodyWaiting holds a scrape up in a source: measuring goes on, new
+// series and recorders among it.
+func TestScrapeKeepsNobodyWaiting(t *testing.T) {
+	e := prom.New()
+	r := e.Recorder()
+	asked, goOn := make(chan bool), make(chan bool)
+	e.AddSource(func(prom.Setter) error {
+		asked <- true
+		<-goOn
+		return nil
+	})
+	ch, done := make(chan prometheus.Metric, 1000), make(chan bool)
+	go func() {
+		e.Collect(ch)
+		close(done)
+	}()
+	<-asked
+	r.Add(metrics.Messages, 1, metrics.Labels{"http", "request"})
+	r.Observe(metrics.FlowBytes, 1, metrics.Labels{})
+	e.Recorder().Set(metrics.FlowsActive, 1)
+	close(goOn)
+	<-done
+}
+
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	res, err := http.Get(url)
