@@ -64,6 +64,46 @@ func TestFragmentEvasion(t *testing.T) {
 	}
 }
 
+// TestSnaplenOfWhatNobodyWants holds that a record says snaplen only where something was cut
+// that was asked for.
+func TestSnaplenOfWhatNobodyWants(t *testing.T) {
+	text := strings.Repeat("nothing that anybody knows. ", 4)
+	udp := packettest.UDP("10.0.0.1:1", "10.0.0.2:2").Payload(text)
+	tcp := func(seq uint32) packettest.Packet {
+		return packettest.TCP(hostA, hostB).Flags("PA").Seq(seq).Ack(5001).Payload(text)
+	}
+	both := open().a("PA", 1001, 5001, text).b("PA", 5001, 1001+uint32(len(text)), text).list
+	last := tcp(1001 + uint32(len(text))).Snap(60)
+	tests := []struct {
+		name    string
+		packets []packettest.Packet
+		lost    bool
+	}{
+		{"datagram", []packettest.Packet{udp.Snap(60)}, true},
+		{"datagrams nobody knows", []packettest.Packet{udp, udp, udp.Reply().Payload(text), udp.Snap(60)}, false},
+		{"segment", append(open().list, tcp(1001).Snap(60)), true},
+		{"segments nobody knows", append(both, last), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var r recorder
+			replay(t, options(&r), tt.packets...)
+			if lost := r.records[0].Incomplete&flow.LostSnaplen != 0; lost != tt.lost {
+				t.Errorf("record says snaplen: %v, want %v", lost, tt.lost)
+			}
+		})
+	}
+	t.Run("but a hash wants all", func(t *testing.T) {
+		var r recorder
+		opt := options(&r)
+		opt.StreamHash = true
+		replay(t, opt, append(both, last)...)
+		if r.records[0].Incomplete&flow.LostSnaplen == 0 {
+			t.Error("record does not say snaplen")
+		}
+	})
+}
+
 // TestChaff holds what is made of packets that are meant for us and not for the receiver.
 func TestChaff(t *testing.T) {
 	const chaff = "GET /harmless.txt HTTP/1.1\r\nHost: example.org\r\n\r\n"

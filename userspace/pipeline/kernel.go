@@ -223,7 +223,7 @@ func (d *KernelDriver) payload(f *tracked[flow.Key], p *KernelPacket) {
 	case p.Seg != nil:
 		w.segment(side, p.Seg)
 	case p.Cut:
-		w.sess.lost |= flow.LostSnaplen
+		w.datagramCut()
 	case p.HasDatagram:
 		w.datagram(side, p.Datagram)
 	}

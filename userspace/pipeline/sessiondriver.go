@@ -85,7 +85,7 @@ func (d *SessionDriver[K]) payload(f *tracked[K], frame []byte) {
 		w.segment(side, w.in.Seg)
 	case p.Proto.L4() != flow.L4UDP:
 	case p.PayloadCap < p.PayloadLen:
-		w.sess.lost |= flow.LostSnaplen
+		w.datagramCut()
 	default:
 		w.datagram(side, p.Payload(frame))
 	}

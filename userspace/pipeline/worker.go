@@ -106,7 +106,7 @@ func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
 		w.startStreams(t)
 	}
 	t.orient(w.cur.InitiatorDir())
-	if seg.Capture && seg.Len > len(seg.Data) {
+	if seg.Capture && seg.Len > len(seg.Data) && !w.sess.closed && (t.hash != nil || !t.asm.Skipping(side)) {
 		w.sess.lost |= flow.LostSnaplen
 	}
 	if t.hash != nil {
@@ -221,6 +221,14 @@ func (w *worker[K]) datagram(side flow.Side, b []byte) {
 	w.parseDatagram(u.parser, side, b)
 	w.schedule(u.parser)
 	w.obeyDatagram(u, side)
+}
+
+// datagramCut notes that a datagram of the flow in hand was not captured whole, unless
+// nobody wanted it.
+func (w *worker[K]) datagramCut() {
+	if u := w.sess.udp; !w.sess.closed && (u == nil || !u.off) {
+		w.sess.lost |= flow.LostSnaplen
+	}
 }
 
 // carried hands on what a packet of the flow in hand carries that came in the fragments
