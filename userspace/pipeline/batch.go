@@ -44,12 +44,21 @@ func (d *SessionDriver[K]) bring(views []packet.View) {
 	d.w.table.Near(d.near.keys[:n], d.near.flows[:n])
 	for _, f := range b.flows[:n] {
 		if f != nil {
-			b.warm += uint64(f.State.first) + uint64(f.State.tickAt)
+			b.warm += uint64(f.State.tuple.LoPort) + uint64(f.State.first) + uint64(f.State.tickAt)
 		}
 	}
 	for _, f := range b.flows[:n] {
 		if f != nil && f.State.tcp != nil {
-			b.warm += uint64(f.State.tcp.initiator)
+			b.warm += f.State.tcp.look()
 		}
 	}
+}
+
+// look reads something of each cache line.
+func (t *tcpSession) look() uint64 {
+	n := uint64(t.initiator) + uint64(t.app.phase) + uint64(t.app.joins[0])
+	if t.asm.FromStart(flow.Initiator) != t.asm.FromStart(flow.Responder) || t.asm.Overflowed() {
+		n++
+	}
+	return n
 }

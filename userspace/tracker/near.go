@@ -28,10 +28,17 @@ func (t *Table[K, S]) Near(keys []K, flows []*Flow[K, S]) {
 	}
 	for _, f := range flows {
 		if f != nil && f.conn.d != nil {
-			d := f.conn.d
-			t.warm += d.side[0].keepalives + uint64(d.side[0].isns[0]) + d.side[1].keepalives + uint64(d.side[1].isns[0]) + d.atClose + uint64(d.flags)
+			t.warm += f.conn.d.look()
 		}
 	}
+}
+
+// look reads something of each cache line.
+func (d *details) look() uint64 {
+	x, y := &d.side[0], &d.side[1]
+	return uint64(x.rtt.Samples) + uint64(x.armedAt) + x.keepalives + uint64(x.isns[0]) +
+		uint64(y.rtt.Samples) + uint64(y.armedAt) + y.keepalives + uint64(y.isns[0]) +
+		uint64(d.synAt[0]) + d.atClose + uint64(d.flags)
 }
 
 // NearMax is how many keys Near takes at most.
