@@ -7,7 +7,10 @@
 #ifndef FS_ABI_H
 #define FS_ABI_H
 
-#define FS_ABI_VERSION	1
+/* What is told to readers of pinned maps (struct fs_abi). */
+enum fs_abi_version {
+	FS_ABI_VERSION	= 1,
+};
 
 /* Limits of decoding, shared with userspace/packet (SEMANTICS.md 2). */
 #define FS_MAX_VLANS	3
@@ -98,6 +101,7 @@ enum fs_id {
 	FS_ID_FREE		= 0,
 	FS_ID_BUSY		= 1,	/* claimed, the key is being written */
 	FS_ID_LIVE		= 2,
+	FS_ID_LEFT		= 3,	/* read and written; user space is freeing it */
 	FS_ID_STATE		= 3,	/* mask of the state */
 	FS_ID_CONTEXT_SHIFT	= 2,
 	FS_ID_CONTEXT_MASK	= 0x3fffff,
@@ -307,6 +311,63 @@ struct fs_tally {
 	__u64	packets;
 	__u64	bytes;
 };
+
+/* ---- What readers of pinned maps have to know (docs/abi.md) ---- */
+
+/* Written once, by who makes the maps; version last. The sizes are those of the structs
+ * named, in bytes.
+ */
+struct fs_abi {
+	__u32	version;	/* enum fs_abi_version; 0: not written yet */
+	__u32	clock;		/* of all times: CLOCK_MONOTONIC */
+	__u64	seed;		/* of the table's hash */
+	__u32	workers;	/* regions of the table, and rings */
+	__u32	buckets4;	/* of one region */
+	__u32	buckets6;
+	__u16	bucket;		/* places in a bucket: FS_BUCKET */
+	__u16	counters;	/* FS_COUNTERS */
+	__u16	place4;
+	__u16	place6;
+	__u16	cold;
+	__u16	flow_key;
+	__u16	spill;
+	__u16	tally;
+	__u16	ledger;
+	__u16	record;
+	__u16	start;
+	__u16	fragment;
+	__u8	pad[12];
+	__u8	loader[16];	/* who made the maps, padded with 0 */
+};
+_Static_assert(sizeof(struct fs_abi) == 80, "fs_abi has holes");
+
+/* What was written of flows that are in no map any more. */
+struct fs_total {
+	__u64	packets;
+	__u64	bytes;
+	__u64	spilled;	/* packets of flows without a place */
+};
+
+/* What the reader has written, so that another one that goes on after it, even after
+ * it was killed, counts every packet once: the packets of the table and the spill maps and
+ * those in the ledger add up to FS_COUNT_TRACKED.
+ *
+ * A place is freed between two stores: intent names it, then it is freed, then intent says
+ * which of the totals counts from now on.
+ */
+enum fs_intent {
+	FS_INTENT_TOTAL		= 1,	/* mask: the total that counts */
+	FS_INTENT_SLOT_SHIFT	= 32,	/* the place that is being freed, + 1; 0: none */
+};
+
+struct fs_ledger {
+	__u64		intent;		/* enum fs_intent */
+	__u32		generation;	/* of the place in intent */
+	__u32		pad;
+	struct fs_total	total[2];
+	struct fs_tally	unparsed[FS_CAUSES];	/* what summaries have told */
+};
+_Static_assert(sizeof(struct fs_ledger) == 16 + 48 + 128, "fs_ledger has holes");
 
 /* ---- Records in the rings ---- */
 

@@ -34,6 +34,8 @@ struct fs_exported {
 	enum fs_id		id;
 	enum fs_control		control;
 	enum fs_tcp		tcp;
+	enum fs_abi_version	abi_version;
+	enum fs_intent		intent;
 };
 const struct fs_exported *fs_exported __attribute__((unused));
 

@@ -47,9 +47,9 @@ struct {
 	__type(value, struct fs_cold);
 } cold6 SEC(".maps");
 
-/* key: flow, value: its account while it has no place. The programs write one map;
- * user space puts an empty one in its stead and then reads it, so that no packet falls
- * between.
+/* key: flow, value: its account while it has no place. The programs write one of two maps;
+ * user space puts the other, empty one in its stead and then reads it, so that no packet
+ * falls between.
  */
 struct fs_spill_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -66,6 +66,28 @@ struct {
 } spill SEC(".maps") = {
 	.values = { &spill_accounts },
 };
+
+/* key: 0, value: what is in the other maps. Written once, by who makes them; read by
+ * processes that open them pinned. The programs have no use for it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fs_abi);
+} abi SEC(".maps");
+
+/* key: 0, value: what the reader has written of flows that are gone. Written by user
+ * space alone.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fs_ledger);
+} ledger SEC(".maps");
 
 /* key: worker, value: its ring of struct fs_record. Written by the programs, read by
  * one goroutine.

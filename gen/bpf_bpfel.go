@@ -13,6 +13,36 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type BPFFsAbi struct {
+	_        structs.HostLayout
+	Version  uint32
+	Clock    uint32
+	Seed     uint64
+	Workers  uint32
+	Buckets4 uint32
+	Buckets6 uint32
+	Bucket   uint16
+	Counters uint16
+	Place4   uint16
+	Place6   uint16
+	Cold     uint16
+	FlowKey  uint16
+	Spill    uint16
+	Tally    uint16
+	Ledger   uint16
+	Record   uint16
+	Start    uint16
+	Fragment uint16
+	Pad      [12]uint8
+	Loader   [16]uint8
+}
+
+type BPFFsAbiVersion uint32
+
+const (
+	BPFFsAbiVersionFS_ABI_VERSION BPFFsAbiVersion = 1
+)
+
 type BPFFsBucket4 struct {
 	_     structs.HostLayout
 	Place [16]BPFFsPlace4
@@ -127,12 +157,20 @@ const (
 	BPFFsIdFS_ID_FREE          BPFFsId = 0
 	BPFFsIdFS_ID_BUSY          BPFFsId = 1
 	BPFFsIdFS_ID_LIVE          BPFFsId = 2
+	BPFFsIdFS_ID_LEFT          BPFFsId = 3
 	BPFFsIdFS_ID_STATE         BPFFsId = 3
 	BPFFsIdFS_ID_CONTEXT_SHIFT BPFFsId = 2
 	BPFFsIdFS_ID_CONTEXT_MASK  BPFFsId = 4194303
 	BPFFsIdFS_ID_PROTO_SHIFT   BPFFsId = 24
 	BPFFsIdFS_ID_LO_PORT_SHIFT BPFFsId = 32
 	BPFFsIdFS_ID_HI_PORT_SHIFT BPFFsId = 48
+)
+
+type BPFFsIntent uint32
+
+const (
+	BPFFsIntentFS_INTENT_TOTAL      BPFFsIntent = 1
+	BPFFsIntentFS_INTENT_SLOT_SHIFT BPFFsIntent = 32
 )
 
 type BPFFsKind uint32
@@ -144,6 +182,15 @@ const (
 	BPFFsKindFS_RECORD_FRAGMENT BPFFsKind = 3
 	BPFFsKindFS_RECORD_RTT      BPFFsKind = 4
 )
+
+type BPFFsLedger struct {
+	_          structs.HostLayout
+	Intent     uint64
+	Generation uint32
+	Pad        uint32
+	Total      [2]BPFFsTotal
+	Unparsed   [8]BPFFsTally
+}
 
 type BPFFsLine4 struct {
 	_      structs.HostLayout
@@ -285,6 +332,13 @@ const (
 	BPFFsTcpFS_TCP_DELAY_SHIFT   BPFFsTcp = 24
 )
 
+type BPFFsTotal struct {
+	_       structs.HostLayout
+	Packets uint64
+	Bytes   uint64
+	Spilled uint64
+}
+
 type BPFFsTunnel struct {
 	_         structs.HostLayout
 	Src       [16]uint8
@@ -306,6 +360,7 @@ type BPFFsTunnelPort struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	BPFMapAbi              = "abi"
 	BPFMapCold4            = "cold4"
 	BPFMapCold6            = "cold6"
 	BPFMapCounters         = "counters"
@@ -315,6 +370,7 @@ const (
 	BPFMapFsFolloweds      = "fs_followeds"
 	BPFMapFsHeads          = "fs_heads"
 	BPFMapFsWalks          = "fs_walks"
+	BPFMapLedger           = "ledger"
 	BPFMapRings            = "rings"
 	BPFMapSpill            = "spill"
 	BPFMapSpillAccounts    = "spill_accounts"
@@ -392,6 +448,7 @@ type BPFProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type BPFMapSpecs struct {
+	Abi           *ebpf.MapSpec `ebpf:"abi"`
 	Cold4         *ebpf.MapSpec `ebpf:"cold4"`
 	Cold6         *ebpf.MapSpec `ebpf:"cold6"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
@@ -401,6 +458,7 @@ type BPFMapSpecs struct {
 	FsFolloweds   *ebpf.MapSpec `ebpf:"fs_followeds"`
 	FsHeads       *ebpf.MapSpec `ebpf:"fs_heads"`
 	FsWalks       *ebpf.MapSpec `ebpf:"fs_walks"`
+	Ledger        *ebpf.MapSpec `ebpf:"ledger"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
 	Spill         *ebpf.MapSpec `ebpf:"spill"`
 	SpillAccounts *ebpf.MapSpec `ebpf:"spill_accounts"`
@@ -450,6 +508,7 @@ func (o *BPFObjects) Close() error {
 //
 // It can be passed to LoadBPFObjects or ebpf.CollectionSpec.LoadAndAssign.
 type BPFMaps struct {
+	Abi           *ebpf.Map `ebpf:"abi"`
 	Cold4         *ebpf.Map `ebpf:"cold4"`
 	Cold6         *ebpf.Map `ebpf:"cold6"`
 	Counters      *ebpf.Map `ebpf:"counters"`
@@ -459,6 +518,7 @@ type BPFMaps struct {
 	FsFolloweds   *ebpf.Map `ebpf:"fs_followeds"`
 	FsHeads       *ebpf.Map `ebpf:"fs_heads"`
 	FsWalks       *ebpf.Map `ebpf:"fs_walks"`
+	Ledger        *ebpf.Map `ebpf:"ledger"`
 	Rings         *ebpf.Map `ebpf:"rings"`
 	Spill         *ebpf.Map `ebpf:"spill"`
 	SpillAccounts *ebpf.Map `ebpf:"spill_accounts"`
@@ -466,6 +526,7 @@ type BPFMaps struct {
 
 func (m *BPFMaps) Close() error {
 	return _BPFClose(
+		m.Abi,
 		m.Cold4,
 		m.Cold6,
 		m.Counters,
@@ -475,6 +536,7 @@ func (m *BPFMaps) Close() error {
 		m.FsFolloweds,
 		m.FsHeads,
 		m.FsWalks,
+		m.Ledger,
 		m.Rings,
 		m.Spill,
 		m.SpillAccounts,

@@ -54,7 +54,7 @@ parses HTTP/1, TLS and DNS, and writes one complete record per flow.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see `%s --help`)", err, c.CommandPath())
 	})
-	root.AddCommand(runCommand(), replayCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(runCommand(), replayCommand(), flowsCommand(), doctorCommand(), versionCommand())
 	addConfig(root)
 	return root
 }

@@ -157,11 +157,16 @@ func (o *output) flush() {
 	}
 }
 
-// finish writes the summary, flushes and closes. It returns the first error.
+// finish writes the summary and closes.
 func (o *output) finish(s *flow.Summary) error {
 	if o.err == nil {
 		o.do("summary", func() error { return o.w.Summary(s) })
 	}
+	return o.close()
+}
+
+// close flushes and closes. It returns the first error of all.
+func (o *output) close() error {
 	o.flush()
 	if o.file != nil {
 		o.fail(o.file.Close())

@@ -9,8 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flowscope/flowscope-xdp/userspace/engine"
-	"github.com/flowscope/flowscope-xdp/userspace/flow"
-	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 	"github.com/flowscope/flowscope-xdp/userspace/xdp"
 )
 
@@ -19,12 +17,17 @@ func runCommand() *cobra.Command {
 	var ifaces []string
 	var mode string
 	var duration time.Duration
+	var pin pinFlags
 	c := &cobra.Command{
 		Use:   "run -i IFACE[,IFACE…]",
 		Short: "track the flows of network interfaces, live, by XDP",
 		Long: `run attaches an XDP program to the interfaces, counts every packet that comes in on
 them, and writes flows and messages until SIGINT, SIGTERM or --duration ends it.
 Packets that go out are not seen.
+
+With --pin the flow table can be read by other processes, such as the command flows, and
+outlives a run that is killed: counting goes on without it, and run --pin DIR --reuse
+goes on with the counts. At its end a run takes away what is pinned.
 
 It needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root, to begin; once attached it drops
 every capability.`,
@@ -40,16 +43,34 @@ every capability.`,
 			if err != nil {
 				return usagef("--mode: %w", err)
 			}
+			if err := pin.check(); err != nil {
+				return err
+			}
 			ctx, cancel := withDuration(c.Context(), duration)
 			defer cancel()
-			return run(ctx, &f, ifaces, m)
+			return run(ctx, &f, ifaces, m, pin)
 		},
 	}
 	f.register(c.Flags())
 	c.Flags().StringSliceVarP(&ifaces, "interface", "i", nil, "interfaces to attach to")
 	c.Flags().StringVar(&mode, "mode", "auto", "how to attach: auto, native or generic")
+	c.Flags().StringVar(&pin.dir, "pin", "", "pin the flow table in `DIR` on a BPF file system, such as /sys/fs/bpf/flowscope")
+	c.Flags().BoolVar(&pin.reuse, "reuse", false, "go on with what is pinned in DIR, if anything is")
 	c.Flags().DurationVar(&duration, "duration", 0, "end after this long (0: at SIGINT or SIGTERM)")
 	return c
+}
+
+// pinFlags say where maps are pinned.
+type pinFlags struct {
+	dir   string
+	reuse bool
+}
+
+func (p pinFlags) check() error {
+	if p.reuse && p.dir == "" {
+		return usagef("--reuse goes with --pin DIR")
+	}
+	return nil
 }
 
 func withDuration(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
@@ -59,7 +80,7 @@ func withDuration(ctx context.Context, d time.Duration) (context.Context, contex
 	return context.WithTimeout(ctx, d)
 }
 
-func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
+func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode, pin pinFlags) error {
 	opt, err := f.pipeline()
 	if err != nil {
 		return err
@@ -76,12 +97,15 @@ func run(ctx context.Context, f *flags, ifaces []string, mode xdp.Mode) error {
 	if err != nil {
 		return err
 	}
-	return mon.close(f.runLive(ctx, opt, out, mon, ifaces, mode))
+	load := f.loadOptions(opt.Decap)
+	load.Pin, load.Reuse = pin.dir, pin.reuse
+	watch := engine.LiveOptions{Pipeline: opt, Load: load, Interfaces: ifaces, Mode: mode}
+	return mon.close(f.runLive(ctx, watch, out, mon))
 }
 
 // runLive attaches and runs until ctx is done.
-func (f *flags) runLive(ctx context.Context, opt pipeline.Options[flow.Key], out *output, mon *monitor, ifaces []string, mode xdp.Mode) error {
-	live, err := engine.NewLive(engine.LiveOptions{Pipeline: opt, Load: f.loadOptions(opt.Decap), Interfaces: ifaces, Mode: mode})
+func (f *flags) runLive(ctx context.Context, watch engine.LiveOptions, out *output, mon *monitor) error {
+	live, err := engine.NewLive(watch)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ func NewLive(opt LiveOptions) (*Live, error) {
 			return nil, errors.Join(err, k.Close())
 		}
 	}
+	if err := k.DropLinks(); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
 	return l, nil
 }
 
@@ -76,16 +79,43 @@ func (l *Live) DropCapabilities() error { return l.kernel.DropCapabilities() }
 func (l *Live) Memory() int64 { return l.kernel.Memory() }
 
 // Run reads records and ends flows until ctx is done, then detaches the program, reads
-// what is left, and ends all flows. Flush is called after each round; its error ends the
-// run.
+// what is left, and ends all flows. Flush writes out what was handed out, at least once a
+// round; its error ends the run. Pinned maps stay if all was not written.
 func (l *Live) Run(ctx context.Context, flush func() error) error {
 	stop := context.AfterFunc(ctx, l.kernel.Ring(0).Wake)
 	defer stop()
-	var err error
+	if l.kernel.Keep() {
+		l.table.flush = flush
+	}
+	err := l.resume()
 	for ctx.Err() == nil && err == nil {
-		err = errors.Join(l.round(readWait), flush())
+		err = errors.Join(l.round(readWait), flush(), l.table.commit())
 	}
 	return errors.Join(err, l.finish())
+}
+
+// resume gives a session to the flows that another run has left in the table. Those that
+// are too young for that have their start in the ring.
+func (l *Live) resume() error {
+	if !l.kernel.Resumed() {
+		return nil
+	}
+	before := flow.At(time.Now()).Add(-readWait)
+	if _, err := l.kernel.Ring(0).Read(0, l.record); err != nil {
+		return fmt.Errorf("read the ring: %w", err)
+	}
+	l.driver.Sweep(l.newest)
+	if err := l.table.commit(); err != nil {
+		return err
+	}
+	for from, first := 0, true; first || from != 0; first = false {
+		from = l.kernel.Table().Scan(from, scanPlaces, func(p xdp.Place) {
+			if p.First() < before {
+				l.found(p)
+			}
+		})
+	}
+	return l.takeSpill(l.newest)
 }
 
 // round reads what is there, and once in a while ends what is due.
@@ -114,23 +144,48 @@ func (l *Live) record(r *xdp.Record) {
 // accounts of those that found no place.
 func (l *Live) sweep(now flow.Timestamp) error {
 	l.driver.Sweep(now)
+	if err := l.table.commit(); err != nil {
+		return err
+	}
 	l.findLost()
-	return errors.Join(l.kernel.AgeFragments(now), l.drainSpill(crowded))
+	return errors.Join(l.kernel.AgeFragments(now), l.takeSpill(now))
 }
 
 // findLost gives a session to flows of the table that no record told of.
 func (l *Live) findLost() {
 	l.scanned = l.kernel.Table().Scan(l.scanned, scanPlaces, func(p xdp.Place) {
-		h := pipeline.Handle(p.Handle())
-		if !l.driver.Has(h) && p.Last() < l.newest.Add(-readWait) {
-			p.Read(&l.table.flow)
-			l.driver.Found(h, l.table.flow.Key, countOf(&l.table.flow))
+		if p.Last() < l.newest.Add(-readWait) {
+			l.found(p)
 		}
 	})
 }
 
-func (l *Live) drainSpill(take func(*pipeline.KernelDriver, *xdp.Spilled)) error {
-	return l.kernel.DrainSpill(func(s *xdp.Spilled) { take(l.driver, s) })
+// found gives a session to a flow if it has none.
+func (l *Live) found(p xdp.Place) {
+	h := pipeline.Handle(p.Handle())
+	if l.driver.Has(h) {
+		return
+	}
+	p.Read(&l.table.flow)
+	l.driver.Found(h, l.table.flow.Key, countOf(&l.table.flow))
+}
+
+// takeSpill takes the accounts of flows that found no place. Where another process may have
+// to go on, these flows end, so that no account is forgotten that no record tells of.
+func (l *Live) takeSpill(now flow.Timestamp) error {
+	if l.table.flush == nil {
+		return errors.Join(l.readSpill(crowded), l.table.commit())
+	}
+	err := l.readSpill(func(d *pipeline.KernelDriver, s *xdp.Spilled) {
+		crowded(d, s)
+		d.EndSpilled(s.Key)
+	})
+	l.driver.Sweep(now)
+	return errors.Join(err, l.table.commit())
+}
+
+func (l *Live) readSpill(take func(*pipeline.KernelDriver, *xdp.Spilled)) error {
+	return l.kernel.ReadSpill(func(s *xdp.Spilled) { take(l.driver, s) })
 }
 
 // spilled hands the account of a flow without a place to the driver.
@@ -155,18 +210,23 @@ func (l *Live) finish() error {
 	if _, err := l.kernel.Ring(0).Read(0, l.record); err != nil {
 		errs = append(errs, err)
 	}
-	l.driver.Sweep(l.newest) // places of flows that have ended are free from here on
+	l.driver.Sweep(l.newest)
+	errs = append(errs, l.table.commit()) // places of flows that have ended are free from here on
 	l.newest, l.scanned = flow.MaxTimestamp, 0
 	for first := true; first || l.scanned != 0; first = false {
 		l.findLost()
 	}
-	errs = append(errs, l.kernel.AgeFragments(flow.MaxTimestamp), l.drainSpill(spilled))
+	errs = append(errs, l.kernel.AgeFragments(flow.MaxTimestamp), l.readSpill(spilled))
 	l.driver.Finish()
 	errs = append(errs, l.table.err)
 	c, err := l.kernel.Counters()
 	l.sum = *l.driver.Summary()
 	addCounters(&l.sum, &c)
-	return errors.Join(append(errs, err)...)
+	errs = append(errs, err, l.table.commit())
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return l.kernel.Unpin()
 }
 
 // Summary returns the counters, after Run.

@@ -11,7 +11,14 @@ type kernelTable struct {
 	e    *xdp.Engine
 	flow xdp.Flow
 	err  error // of waiting for programs to end
+	// flush, if set, writes out what was handed out; then places are given back only
+	// when the records of their flows are written.
+	flush  func() error
+	handed []xdp.Handle // flows whose records were handed out but perhaps not written yet
 }
+
+// maxHanded is how many flows may wait for their records to be written.
+const maxHanded = 1 << 12
 
 func xdpHandle(h pipeline.Handle) xdp.Handle { return xdp.Handle(h) }
 
@@ -26,7 +33,7 @@ func (t *kernelTable) Read(h pipeline.Handle, c *pipeline.KernelCount) bool {
 }
 
 func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
-	c.Handshake, c.Initiator = f.Handshake, f.Initiator
+	c.Handshake, c.Initiator, c.Orientation, c.State = f.Handshake, f.Initiator, f.Orientation, f.State
 	seen := false
 	for d := range f.Dir {
 		n := &f.Dir[d]
@@ -92,12 +99,43 @@ func (t *kernelTable) Settle() {
 }
 
 // Free implements pipeline.KernelTable.
-func (t *kernelTable) Free(h pipeline.Handle) { t.e.Table().Free(xdpHandle(h)) }
+func (t *kernelTable) Free(h pipeline.Handle) {
+	if t.flush == nil {
+		t.e.Table().Free(xdpHandle(h))
+		return
+	}
+	if t.handed = append(t.handed, xdpHandle(h)); len(t.handed) >= maxHanded {
+		t.fail(t.commit())
+	}
+}
+
+// fail keeps the first error.
+func (t *kernelTable) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
 
 // Oldest implements pipeline.KernelTable.
 func (t *kernelTable) Oldest(k flow.Key) (pipeline.Handle, bool) {
 	h, ok := t.e.Table().Oldest(k)
 	return pipeline.Handle(h), ok
+}
+
+// commit writes out what was handed out, and only then gives the places of these flows
+// back: a reader that goes on after this one was killed finds those that are not written.
+func (t *kernelTable) commit() error {
+	if t.flush == nil {
+		return t.e.ClearSpill()
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for _, h := range t.handed {
+		t.e.HandOver(h)
+	}
+	t.handed = t.handed[:0]
+	return t.e.ClearSpill()
 }
 
 // A carrier takes records to the driver.

@@ -109,7 +109,9 @@ func (j *JSONL) mark(typ string, m Mark) error {
 
 func (j *JSONL) record(typ string, r *flow.Record, ts flow.Timestamp) error {
 	o := j.open(typ)
-	o.id("id", r.ID)
+	if !r.CountersOnly {
+		o.id("id", r.ID)
+	}
 	if typ == "flow_update" {
 		o.time("ts", ts)
 	}
@@ -159,6 +161,9 @@ func appendRecord(o *object, r *flow.Record) {
 	if r.HasICMP {
 		o.uint("icmp_type", uint64(r.ICMPType))
 		o.uint("icmp_code", uint64(r.ICMPCode))
+	}
+	if r.CountersOnly {
+		return
 	}
 	if r.IPVersion == 6 {
 		o.uint("flow_label", uint64(r.FlowLabel))

@@ -63,6 +63,11 @@ type Record struct {
 	SegmentsUnseen bool
 	Incomplete     Incomplete
 
+	// CountersOnly marks a snapshot by another process, which sees the kernel's
+	// counters and nothing of streams and sessions: those fields mean nothing, nor do
+	// ID and Incomplete.
+	CountersOnly bool
+
 	// StreamHash holds the SHA-256 of each side's delivered bytes up to its
 	// first gap, with StreamHashed bytes in it; only when asked for.
 	StreamHash   [2][32]byte

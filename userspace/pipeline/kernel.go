@@ -26,8 +26,11 @@ type KernelCount struct {
 	// Handshake is by side, with Initiator the direction of the initiator's packets;
 	// negative when not known.
 	Handshake [2]time.Duration
-	Initiator flow.Direction
 	Lost      bool // a record since the last one found the ring full
+	// Where TCP stands, and which way the initiator's packets go.
+	Initiator   flow.Direction
+	Orientation flow.Orientation
+	State       flow.State
 }
 
 // A DirQuality is what the kernel measured of one direction of a TCP flow. RTT is without
@@ -56,7 +59,8 @@ type KernelTable interface {
 	// Kill ends an entry: the next packet of the key begins another one.
 	Kill(h Handle)
 	// Settle waits until no program still adds to a killed entry. After it
-	// Read gives the final counters, and Free the place back.
+	// Read gives the final counters, and Free the place back: it is called once the
+	// record was handed out.
 	Settle()
 	Free(h Handle)
 	// Oldest returns the entry that is longest silent of those in the places that
@@ -422,9 +426,11 @@ func (d *KernelDriver) settle() {
 		if d.count(e.session, &d.total) {
 			e.counted.Kernel = &d.total
 		}
-		e.session.handles(d.kernel.Free)
 		r := Merge(&e.counted, &e.known)
 		d.w.hand(e.key, &r)
+	}
+	for i := range d.ending {
+		d.ending[i].session.handles(d.kernel.Free)
 	}
 	clear(d.ending)
 	d.ending = d.ending[:0]
@@ -438,14 +444,32 @@ func (d *KernelDriver) Sweep(now flow.Timestamp) {
 }
 
 // Found begins a flow that is in the table though no record told of it: the ring was
-// full. What its first packet said is not known.
+// full, or an earlier run has read it. What its first packet said is not known. A flow of
+// a killed entry ends at once.
 func (d *KernelDriver) Found(h Handle, key flow.Key, c KernelCount) {
 	start := KernelStart{Key: key, Late: true}
-	p := KernelPacket{Handle: h, HasFlow: true, Time: c.First, Start: &start, Lost: true}
-	if c.Dir[flow.Forward].Packets == 0 {
-		p.Dir = flow.Reverse
-	}
+	p := KernelPacket{Handle: h, HasFlow: true, Time: c.First, Start: &start, Lost: true, Dir: c.Initiator}
+	same := d.w.table.Lookup(key)
 	d.Packet(&p)
+	f := d.find(h)
+	if f == nil || f == same {
+		return
+	}
+	d.w.table.Adopt(f, c.Orientation, c.State)
+	if c.Dead {
+		d.w.table.EndFlow(f, foundReason(c.State))
+	}
+}
+
+// foundReason is why a flow ended whose entry was found killed.
+func foundReason(s flow.State) flow.EndReason {
+	switch s {
+	case flow.StateClosed:
+		return flow.EndFIN
+	case flow.StateReset:
+		return flow.EndRST
+	}
+	return flow.EndIdle
 }
 
 // Spilled takes the account of packets of a flow that found no place in the table: of an
@@ -472,6 +496,14 @@ func (d *KernelDriver) MakeRoom(key flow.Key) {
 		if old := d.find(h); old != nil {
 			d.w.table.Evict(old)
 		}
+	}
+}
+
+// EndSpilled ends the open flow of an account, so that what it says is in a record when the
+// account is forgotten: for a run that another one may have to go on after.
+func (d *KernelDriver) EndSpilled(key flow.Key) {
+	if f := d.w.table.Lookup(key); f != nil {
+		d.w.table.Evict(f)
 	}
 }
 

@@ -41,6 +41,7 @@ type Attachment struct {
 	Mode      Mode   // Native, Generic or Egress
 	Why       string // why not the better mode; empty if there is none
 	link      link.Link
+	pinned    string // the name under which the link is pinned; empty: it is not
 	e         *Engine
 }
 
@@ -55,6 +56,10 @@ func (a *Attachment) String() string {
 // Attach puts the program on an interface's ingress. It does not replace a program
 // that is there.
 func (e *Engine) Attach(ifname string, mode Mode) (*Attachment, error) {
+	a, err := e.takeOver(ifname, mode)
+	if a != nil || err != nil {
+		return a, err
+	}
 	l, err := e.attachable(ifname)
 	if err != nil {
 		return nil, err
@@ -63,12 +68,25 @@ func (e *Engine) Attach(ifname string, mode Mode) (*Attachment, error) {
 		f := otherProgram(ifname, x.ProgId)
 		return nil, fmt.Errorf("attach to %s: %s: %s", ifname, f.Text, f.Mend)
 	}
-	a := &Attachment{Interface: ifname, Mode: mode, e: e}
+	a = &Attachment{Interface: ifname, Mode: mode, e: e}
 	if err := a.attachXDP(e.coll.Programs["flowscope_xdp"], l.Attrs().Index); err != nil {
 		return nil, fmt.Errorf("attach to %s: %w", ifname, err)
 	}
+	return a, e.keep(a, l.Attrs().Index)
+}
+
+// keep notes an attachment, and pins it if maps are pinned, so that packets are counted
+// without us, too.
+func (e *Engine) keep(a *Attachment, ifindex int) error {
 	e.attached = append(e.attached, a)
-	return a, nil
+	if e.pins == nil {
+		return nil
+	}
+	a.pinned = linkName(a.Mode, ifindex)
+	if err := a.link.Pin(e.pins.file(a.pinned)); err != nil {
+		return fmt.Errorf("pin the program of %s: %w", a.Interface, permitted(err))
+	}
+	return nil
 }
 
 func (e *Engine) attachable(ifname string) (netlink.Link, error) {
@@ -106,6 +124,10 @@ func (a *Attachment) attachXDP(p *ebpf.Program, index int) (err error) {
 // AttachEgress puts the program on an interface's egress, by tcx (Linux 6.6). The engine
 // must have been loaded with Egress. Other programs there go on working.
 func (e *Engine) AttachEgress(ifname string) (*Attachment, error) {
+	a, err := e.takeOver(ifname, Egress)
+	if a != nil || err != nil {
+		return a, err
+	}
 	l, err := e.attachable(ifname)
 	if err != nil {
 		return nil, err
@@ -118,16 +140,19 @@ func (e *Engine) AttachEgress(ifname string) (*Attachment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach to the egress of %s: %w", ifname, err)
 	}
-	a := &Attachment{Interface: ifname, Mode: Egress, link: k, e: e}
-	e.attached = append(e.attached, a)
-	return a, nil
+	a = &Attachment{Interface: ifname, Mode: Egress, link: k, e: e}
+	return a, e.keep(a, l.Attrs().Index)
 }
 
 // Detach takes the program off the interface. It may be called once, and not after
 // Close.
 func (a *Attachment) Detach() error {
 	a.e.attached = slices.DeleteFunc(a.e.attached, func(b *Attachment) bool { return a == b })
-	if err := a.link.Close(); err != nil {
+	var unpin error
+	if a.pinned != "" {
+		unpin = a.link.Unpin()
+	}
+	if err := errors.Join(unpin, a.link.Close()); err != nil {
 		return fmt.Errorf("detach from %s: %w", a.Interface, err)
 	}
 	return nil

@@ -3,6 +3,8 @@ package xdp
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/flowscope/flowscope-xdp/gen"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 )
@@ -28,8 +30,33 @@ type Counters struct {
 	Unparsed          [flow.Causes]Tally
 }
 
-// Counters reads the counters.
-func (e *Engine) Counters() (c Counters, err error) {
+// Counters reads the counters, since the maps were made. After another process, with
+// [Options.Reuse], they are those of what that one has not written.
+func (e *Engine) Counters() (Counters, error) {
+	c, err := readCounters(e.coll.Maps["counters"])
+	if err == nil {
+		e.ledger.deduct(&c)
+	}
+	return c, err
+}
+
+// deduct takes off what other processes have written.
+func (l *ledger) deduct(c *Counters) {
+	for _, t := range []*Tally{&c.Seen, &c.Tracked} {
+		t.Packets -= l.before.Packets
+		t.Bytes -= l.before.Bytes
+	}
+	c.Spilled.Packets -= l.before.Spilled
+	for cause := range c.Unparsed {
+		told := &l.told[cause]
+		for _, t := range []*Tally{&c.Seen, &c.Unparsed[cause]} {
+			t.Packets -= told.Packets
+			t.Bytes -= told.Bytes
+		}
+	}
+}
+
+func readCounters(m *ebpf.Map) (c Counters, err error) {
 	for what, to := range map[gen.BPFFsCounter]*Tally{
 		gen.BPFFsCounterFS_COUNT_SEEN:           &c.Seen,
 		gen.BPFFsCounterFS_COUNT_TRACKED:        &c.Tracked,
@@ -42,24 +69,24 @@ func (e *Engine) Counters() (c Counters, err error) {
 		gen.BPFFsCounterFS_COUNT_FRAGMENTS_FULL: &c.FragmentsFull,
 		gen.BPFFsCounterFS_COUNT_DECAP_DEPTH:    &c.DecapDepth,
 	} {
-		if *to, err = e.tally(what); err != nil {
+		if *to, err = tally(m, what); err != nil {
 			return c, err
 		}
 	}
-	claimed, err := e.tally(gen.BPFFsCounterFS_COUNT_CLAIMED)
+	claimed, err := tally(m, gen.BPFFsCounterFS_COUNT_CLAIMED)
 	c.Claimed = claimed.Packets
 	for cause := range c.Unparsed {
 		if err == nil {
-			c.Unparsed[cause], err = e.tally(gen.BPFFsCounterFS_COUNT_UNPARSED + gen.BPFFsCounter(cause))
+			c.Unparsed[cause], err = tally(m, gen.BPFFsCounterFS_COUNT_UNPARSED+gen.BPFFsCounter(cause))
 		}
 	}
 	return c, err
 }
 
 // tally adds up what the CPUs counted.
-func (e *Engine) tally(what gen.BPFFsCounter) (sum Tally, err error) {
+func tally(m *ebpf.Map, what gen.BPFFsCounter) (sum Tally, err error) {
 	var cpus []gen.BPFFsTally
-	if err := e.coll.Maps["counters"].Lookup(uint32(what), &cpus); err != nil {
+	if err := m.Lookup(uint32(what), &cpus); err != nil {
 		return sum, fmt.Errorf("read counter %d: %w", what, err)
 	}
 	for i := range cpus {

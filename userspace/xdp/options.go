@@ -10,10 +10,6 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 )
 
-// ABIVersion is the version of the structures shared with the kernel and with readers
-// of pinned maps.
-const ABIVersion = 1
-
 // ErrNotPermitted is what errors wrap that name a missing privilege.
 var ErrNotPermitted = errors.New("not permitted")
 
@@ -52,6 +48,12 @@ type Options struct {
 	Replay, Egress bool
 	// Seed is that of the table's hash; 0: random.
 	Seed uint64
+
+	// Pin is a folder on a BPF file system, made if it is not there, in which maps and
+	// links are pinned while the engine lives, and after it was killed. Reuse goes on
+	// with the maps that are pinned there, if any: sizes and seed are theirs.
+	Pin   string
+	Reuse bool
 }
 
 // A TunnelPort is a UDP port and the encapsulation behind it.
@@ -72,6 +74,7 @@ const (
 	ipv6PlaceBytes    = 256 + 128
 	minWakeRecords    = 8
 	maxPlaces         = 1 << 28
+	maxRings          = 256
 	sparePlacesDivide = 8 // an eighth more places than flows
 )
 
@@ -106,8 +109,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%d and %d flows: need 1 to %d", o.MaxFlows, o.MaxIPv6Flows, maxPlaces)
 	case o.SpillFlows < 0:
 		return fmt.Errorf("%d spill flows: need at least 1", o.SpillFlows)
-	case o.Rings < 0 || o.Rings > 256:
-		return fmt.Errorf("%d rings: need 1 to 256", o.Rings)
+	case o.Rings < 0 || o.Rings > maxRings:
+		return fmt.Errorf("%d rings: need 1 to %d", o.Rings, maxRings)
 	case o.RingSize < page || o.RingSize > 1<<30 || o.RingSize&(o.RingSize-1) != 0:
 		return fmt.Errorf("ring of %d bytes: need a power of two from %d to %d", o.RingSize, page, 1<<30)
 	case o.WakeRecords != 0 && (o.WakeRecords < minWakeRecords || o.WakeRecords&(o.WakeRecords-1) != 0):
@@ -126,7 +129,6 @@ func buckets(flows, rings int) int {
 }
 
 func (o *Options) tableMemory() int64 {
-	n4 := buckets(o.MaxFlows, o.Rings) * o.Rings * bucketPlaces
-	n6 := buckets(o.MaxIPv6Flows, o.Rings) * o.Rings * bucketPlaces
-	return int64(n4)*ipv4PlaceBytes + int64(n6)*ipv6PlaceBytes
+	a := o.abi()
+	return tableMemory(&a)
 }

@@ -45,10 +45,11 @@ type Table struct {
 	mappings [][]byte
 	clock    *clock
 	spread   spread
+	readOnly bool
 }
 
-func newTable(maps map[string]*ebpf.Map, c *clock, s spread) (*Table, error) {
-	t := &Table{clock: c, spread: s}
+func newTable(maps map[string]*ebpf.Map, c *clock, s spread, readOnly bool) (*Table, error) {
+	t := &Table{clock: c, spread: s, readOnly: readOnly}
 	var err error
 	if t.p4, err = mapArray[gen.BPFFsPlace4](t, maps["flows4"], bucketPlaces); err != nil {
 		return nil, errors.Join(err, t.unmap())
@@ -69,8 +70,11 @@ func newTable(maps map[string]*ebpf.Map, c *clock, s spread) (*Table, error) {
 func mapArray[E any](t *Table, m *ebpf.Map, each int) ([]E, error) {
 	n := int(m.MaxEntries()) * each
 	size := n * int(unsafe.Sizeof(*new(E)))
-	page := os.Getpagesize()
-	b, err := unix.Mmap(m.FD(), 0, (size+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	page, access := os.Getpagesize(), unix.PROT_READ
+	if !t.readOnly {
+		access |= unix.PROT_WRITE
+	}
+	b, err := unix.Mmap(m.FD(), 0, (size+page-1)/page*page, access, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map %d bytes of the flow table: %w", size, err)
 	}
@@ -94,6 +98,14 @@ func (t *Table) Places() int { return len(t.p4) + len(t.p6) }
 func (t *Table) slot(s uint32) uint32 {
 	if s&uint32(gen.BPFFsSlotFS_SLOT_IPV6) != 0 {
 		return uint32(len(t.p4)) + s&^uint32(gen.BPFFsSlotFS_SLOT_IPV6)
+	}
+	return s
+}
+
+// kernelSlot turns our name of a place into the kernel's.
+func (t *Table) kernelSlot(s uint32) uint32 {
+	if i := int(s) - len(t.p4); i >= 0 {
+		return uint32(i) | uint32(gen.BPFFsSlotFS_SLOT_IPV6)
 	}
 	return s
 }
@@ -172,14 +184,31 @@ func (t *Table) Free(h Handle) bool {
 	if !p.live(h) || atomic.LoadUint64(&p.counts[0].Packets)&dead == 0 {
 		return false
 	}
-	atomic.StoreUint64(p.id[0], uint64(gen.BPFFsIdFS_ID_BUSY)) // nobody's: who reads meanwhile sees it
+	for _, id := range p.id {
+		atomic.StoreUint64(id, uint64(gen.BPFFsIdFS_ID_LEFT)) // nobody finds the flow any more
+	}
+	p.clear()
+	return true
+}
+
+// clear empties a place that was left, and frees it.
+func (p *place) clear() {
 	for _, c := range p.counts {
 		*c = gen.BPFFsCounts{}
 	}
-	*p.cold = gen.BPFFsCold{Generation: h.Generation}
+	*p.cold = gen.BPFFsCold{Generation: p.cold.Generation}
 	atomic.StoreUint64(p.id[1], uint64(gen.BPFFsIdFS_ID_FREE)) // the order in which claims publish
 	atomic.StoreUint64(p.id[0], uint64(gen.BPFFsIdFS_ID_FREE))
-	return true
+}
+
+// clearLeft frees the places whose freeing was cut short.
+func (t *Table) clearLeft() {
+	for i := range t.Places() {
+		if atomic.LoadUint64(t.idOf(i)) == uint64(gen.BPFFsIdFS_ID_LEFT) {
+			p := t.at(uint32(i))
+			p.clear()
+		}
+	}
 }
 
 // A Place is a flow seen by [Table.Scan], valid during the call.
@@ -231,6 +260,17 @@ func (p Place) Last() flow.Timestamp {
 		return other
 	}
 	return last
+}
+
+// First returns the time of the flow's first packet.
+func (p Place) First() flow.Timestamp {
+	first := flow.MaxTimestamp
+	for d, c := range p.p.counts {
+		if atomic.LoadUint64(&c.Packets)&^dead != 0 {
+			first = min(first, p.t.clock.wall(atomic.LoadUint64(&p.p.cold.Dir[d].First)))
+		}
+	}
+	return first
 }
 
 // Key returns the flow's key.

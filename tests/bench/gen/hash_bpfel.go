@@ -16,6 +16,7 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	HashMapAbi              = "abi"
 	HashMapCold4            = "cold4"
 	HashMapCold6            = "cold6"
 	HashMapCounters         = "counters"
@@ -28,6 +29,7 @@ const (
 	HashMapHash4            = "hash4"
 	HashMapHash6            = "hash6"
 	HashMapHashHands        = "hash_hands"
+	HashMapLedger           = "ledger"
 	HashMapRings            = "rings"
 	HashMapSpill            = "spill"
 	HashMapSpillAccounts    = "spill_accounts"
@@ -105,6 +107,7 @@ type HashProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type HashMapSpecs struct {
+	Abi           *ebpf.MapSpec `ebpf:"abi"`
 	Cold4         *ebpf.MapSpec `ebpf:"cold4"`
 	Cold6         *ebpf.MapSpec `ebpf:"cold6"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
@@ -117,6 +120,7 @@ type HashMapSpecs struct {
 	Hash4         *ebpf.MapSpec `ebpf:"hash4"`
 	Hash6         *ebpf.MapSpec `ebpf:"hash6"`
 	HashHands     *ebpf.MapSpec `ebpf:"hash_hands"`
+	Ledger        *ebpf.MapSpec `ebpf:"ledger"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
 	Spill         *ebpf.MapSpec `ebpf:"spill"`
 	SpillAccounts *ebpf.MapSpec `ebpf:"spill_accounts"`
@@ -166,6 +170,7 @@ func (o *HashObjects) Close() error {
 //
 // It can be passed to LoadHashObjects or ebpf.CollectionSpec.LoadAndAssign.
 type HashMaps struct {
+	Abi           *ebpf.Map `ebpf:"abi"`
 	Cold4         *ebpf.Map `ebpf:"cold4"`
 	Cold6         *ebpf.Map `ebpf:"cold6"`
 	Counters      *ebpf.Map `ebpf:"counters"`
@@ -178,6 +183,7 @@ type HashMaps struct {
 	Hash4         *ebpf.Map `ebpf:"hash4"`
 	Hash6         *ebpf.Map `ebpf:"hash6"`
 	HashHands     *ebpf.Map `ebpf:"hash_hands"`
+	Ledger        *ebpf.Map `ebpf:"ledger"`
 	Rings         *ebpf.Map `ebpf:"rings"`
 	Spill         *ebpf.Map `ebpf:"spill"`
 	SpillAccounts *ebpf.Map `ebpf:"spill_accounts"`
@@ -185,6 +191,7 @@ type HashMaps struct {
 
 func (m *HashMaps) Close() error {
 	return _HashClose(
+		m.Abi,
 		m.Cold4,
 		m.Cold6,
 		m.Counters,
@@ -197,6 +204,7 @@ func (m *HashMaps) Close() error {
 		m.Hash4,
 		m.Hash6,
 		m.HashHands,
+		m.Ledger,
 		m.Rings,
 		m.Spill,
 		m.SpillAccounts,
