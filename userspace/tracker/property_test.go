@@ -460,3 +460,49 @@ func (x *index) contains(hash uint64, slot uint32) bool {
 	}
 	return false
 }
+
+// TestUsualIsStep holds that the short way of a usual segment leads where the long one
+// does.
+func TestUsualIsStep(t *testing.T) {
+	taken := 0
+	rapid.Check(t, func(t *rapid.T) {
+		var short, long Conn
+		step := func(dir flow.Direction, s *flow.Segment) {
+			if short.usual(flow.Side(dir), s) {
+				taken++
+			} else {
+				short.Step(flow.Side(dir), s)
+			}
+			long.Step(flow.Side(dir), s)
+			a, b := short, long
+			a.d, b.d = nil, nil
+			if a != b || *short.d != *long.d {
+				t.Fatalf("short %+v %+v, long %+v %+v", a, short.d, b, long.d)
+			}
+		}
+		header := func(f flow.TCPFlags, seq, ack flow.Seq, n int) *flow.Segment {
+			return &flow.Segment{TCPHeader: flow.TCPHeader{Flags: f, Seq: seq, Ack: ack, Window: 1000}, Len: n}
+		}
+		step(flow.Forward, header(flow.SYN, 0, 0, 0))
+		step(flow.Reverse, header(flow.SYN|flow.ACK, 0, 1, 0))
+		step(flow.Forward, header(flow.ACK, 1, 1, 0))
+		step(flow.Forward, header(flow.ACK, 1, 1, 10))
+		step(flow.Reverse, header(flow.ACK, 1, 11, 10))
+		next := [2]flow.Seq{11, 11}
+		var now flow.Timestamp
+		for range rapid.IntRange(1, 60).Draw(t, "segments") {
+			now += flow.Timestamp(rapid.Int64Range(0, 2e7).Draw(t, "step"))
+			dir := flow.Direction(rapid.IntRange(0, 1).Draw(t, "direction"))
+			s := drawSegment(t, &next, dir, now)
+			if rapid.IntRange(0, 9).Draw(t, "plain") > 0 {
+				s.Flags = flow.ACK
+				s.Seq = long.end[dir].max + flow.Seq(rapid.SampledFrom([]int32{0, 0, 0, 0, -1, -100, 300}).Draw(t, "from"))
+				s.Ack = long.end[dir.Other()].max - flow.Seq(rapid.SampledFrom([]uint32{0, 0, 10}).Draw(t, "behind"))
+			}
+			step(dir, s)
+		}
+	})
+	if taken < 100 {
+		t.Errorf("%d segments were usual", taken)
+	}
+}

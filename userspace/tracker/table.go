@@ -374,6 +374,9 @@ func (t *Table[K, S]) step(f *Flow[K, S], in *Input[K]) {
 		return
 	}
 	side := f.Side(in.Dir)
+	if f.conn.usual(side, s) {
+		return
+	}
 	if f.conn.d == nil && (f.has(tcpStepped) || !plainSYN(s)) {
 		t.attach(f)
 	}
