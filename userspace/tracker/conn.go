@@ -15,7 +15,6 @@ import (
 type Conn struct {
 	end     [2]end // by side
 	history history
-	events  events
 	d       *details
 	state   flow.State
 	flags   connFlags
@@ -39,7 +38,6 @@ type end struct {
 	// max-1.
 	max    flow.Seq
 	ack    flow.Seq // highest sent
-	last   flow.Seq // of the latest segment
 	isn    flow.Seq
 	window uint16 // newest, as sent
 	had    uint16 // letters, by bit
@@ -52,7 +50,7 @@ type end struct {
 type knowledge uint8
 
 const (
-	hasMax knowledge = 1 << iota // any segment was seen: also last and window
+	hasMax knowledge = 1 << iota // any segment was seen: also window
 	hasISN
 	hasACK
 	hasScale
@@ -114,7 +112,10 @@ func (c *Conn) History(turned bool) string {
 // Events returns flowscope's own history.
 func (c *Conn) Events() string {
 	var buf [maxEvents]byte
-	return string(c.events.append(buf[:0]))
+	if c.d == nil {
+		return string(c.plainEvents().append(buf[:0]))
+	}
+	return string(c.d.events.append(buf[:0]))
 }
 
 // Step takes the next segment, sent by side, in order of arrival.
@@ -133,17 +134,37 @@ func (c *Conn) details() *details {
 
 // attach gives c its details, zeroed ones.
 func (c *Conn) attach(d *details) {
+	d.events = c.plainEvents()
 	c.d = d
 	for side := range c.end {
 		if e := &c.end[side]; e.earned(letterS) {
-			d.side[side].lasts[0] = e.isn
+			d.side[side].lasts[0], d.side[side].latest = e.isn, e.isn
 		}
 	}
 }
 
+// plainEvents are those of a flow without details: a SYN at most.
+func (c *Conn) plainEvents() (e events) {
+	for side := range c.end {
+		if c.end[side].earned(letterS) {
+			e = e.with(flow.Side(side), flow.SYN, false)
+		}
+	}
+	return e
+}
+
+// last returns the sequence number of the latest segment of a side that sent any: without
+// details that was its SYN.
+func (c *Conn) last(side flow.Side) flow.Seq {
+	if c.d == nil {
+		return c.end[side].isn
+	}
+	return c.d.side[side].latest
+}
+
 // plainSYN reports whether s, as the first segment of a flow, needs no details.
 func plainSYN(s *flow.Segment) bool {
-	return s.Flags&(flow.SYN|flow.ACK|flow.FIN|flow.RST) == flow.SYN && s.Window != 0
+	return s.Flags&(flow.SYN|flow.ACK|flow.FIN|flow.RST) == flow.SYN && s.Window != 0 && s.Len == 0
 }
 
 // step is Step for a Conn that has its details, or for a first, plain SYN.
@@ -202,8 +223,8 @@ func (c *Conn) freeze() {
 func (c *Conn) record(side flow.Side, s *flow.Segment) {
 	e := &c.end[side]
 	e.flags |= s.Flags
-	if s.Len > 0 || s.Flags&controls != 0 {
-		c.events = c.events.with(side, s.Flags, s.Len > 0)
+	if c.d != nil && (s.Len > 0 || s.Flags&controls != 0) {
+		c.d.events = c.d.events.with(side, s.Flags, s.Len > 0)
 	}
 	switch {
 	case s.Flags&controls != 0:
@@ -333,7 +354,7 @@ func (c *Conn) judgeRST(side flow.Side, s *flow.Segment, ch *Change) Facts {
 	virgin := !me.has(hasMax) && !peer.has(hasMax)
 	unsigned := me.has(signed) && s.Options&flow.OptSignature == 0
 	exact := peer.has(hasACK) && s.Seq == peer.ack ||
-		me.has(hasMax) && (s.Seq == me.max || s.Seq == me.last)
+		me.has(hasMax) && (s.Seq == me.max || s.Seq == c.last(side))
 	if c.state == flow.StateSYNSent && side == flow.Responder {
 		exact = s.Flags&flow.ACK != 0 && c.acksSYN(flow.Initiator, s.Ack, s.Flags)
 	}
@@ -419,7 +440,9 @@ func (c *Conn) learn(side flow.Side, s *flow.Segment, k Facts) {
 	default:
 		c.learnMax(side, s, k)
 	}
-	me.last = s.Seq
+	if c.d != nil {
+		c.d.side[side].latest = s.Seq
+	}
 	me.window = s.Window
 	me.known |= hasMax
 	if s.Flags&flow.ACK != 0 {
@@ -587,7 +610,6 @@ func (c *Conn) ReusedBy(side flow.Side, s *flow.Segment) bool {
 func (c *Conn) swap() {
 	c.end[0], c.end[1] = c.end[1], c.end[0]
 	c.history = c.history.swapped()
-	c.events = c.events.swapped()
 	c.flags ^= lastFINResponder
 	if c.d != nil {
 		c.d.swap()

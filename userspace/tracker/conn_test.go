@@ -283,7 +283,7 @@ func TestZeekConnState(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, _ := run(t, tt.trace)
-			payload := c.events.len() > 0 && containsData(c.Events())
+			payload := containsData(c.Events())
 			if got := c.ConnState(payload); got != tt.want {
 				t.Errorf("conn_state %s, want %s", got, tt.want)
 			}

@@ -30,6 +30,7 @@ type details struct {
 	labelChanges [2]uint64
 	label        [2]uint32 // newest, by direction, where labelChanges > 0
 
+	events  events
 	flags   detailFlags
 	letters uint8
 	more    [maxHistory - inlineLetters]byte
@@ -65,6 +66,7 @@ type sideDetails struct {
 	armedAt flow.Timestamp // when the last timed segment was sent
 	armed   flow.Seq       // its end
 	timed   bool           // the two hold
+	latest  flow.Seq       // of its latest segment
 	nISNs   uint8          // of isns
 
 	zeroWindows, probes, keepalives, duplicateACKs uint64
@@ -96,6 +98,7 @@ func (d *details) swap() {
 	d.put(hasSYN2, f&hasSYN != 0)
 	d.put(hasHandshake, f&hasHandshake2 != 0)
 	d.put(hasHandshake2, f&hasHandshake != 0)
+	d.events = d.events.swapped()
 	d.flags ^= suspectResponder | reuseResponder
 	for i, b := range d.more[:d.letters] {
 		d.more[i] = b ^ 0x20

@@ -47,12 +47,12 @@ func (t *Table[K, S]) expire(now flow.Timestamp) {
 func (t *Table[K, S]) freshEntry(slot uint32) entry {
 	f := t.slab.at(slot)
 	t.refresh(f)
-	return entry{t.deadline(f), f.seq, slot}
+	return entry{t.deadline(f), t.seq(f), slot}
 }
 
 // retime sets f's timer.
 func (t *Table[K, S]) retime(f *Flow[K, S]) {
-	t.timers.set(entry{t.deadline(f), f.seq, f.slot})
+	t.timers.set(entry{t.deadline(f), t.seq(f), f.slot})
 }
 
 // deadline returns when something is next due for f if no packet comes.
@@ -275,7 +275,7 @@ func (t *Table[K, S]) byAge() []entry {
 	l := make([]entry, 0, t.live)
 	for f := range t.Flows() {
 		t.refresh(f)
-		l = append(l, entry{f.last, f.seq, f.slot})
+		l = append(l, entry{f.last, t.seq(f), f.slot})
 	}
 	slices.SortFunc(l, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq))

@@ -13,7 +13,7 @@ type Flow[K comparable, S any] struct {
 	// Key is the key the flow was created with.
 	Key K
 
-	id, seq     uint64
+	id          uint64
 	first, last flow.Timestamp
 	count       [2]counts        // by direction
 	label       [2]uint32        // of the first packet, by direction
@@ -275,7 +275,7 @@ func (f *Flow[K, S]) SetProgress(d flow.Direction, p Progress) {
 	if !e.has(hasMax) {
 		return
 	}
-	e.last, e.window = p.Last, p.Window
+	e.window, f.conn.details().side[f.Side(d)].latest = p.Window, p.Last
 	if !e.has(sentFIN) {
 		e.max = p.Max
 	}

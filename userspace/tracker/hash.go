@@ -55,6 +55,13 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// unmix is the inverse of mix.
+func unmix(x uint64) uint64 {
+	x = (x ^ x>>31 ^ x>>62) * 0x319642b2d24d8ec3
+	x = (x ^ x>>27 ^ x>>54) * 0x96de1b173f119089
+	return (x ^ x>>30 ^ x>>60) - 0x9e3779b97f4a7c15
+}
+
 // hashers returns the hash for the index and the one for IDs. The latter is nil
 // when nothing gives the same value in every run.
 func hashers[K comparable](own func(K) uint64) (index, id func(*K) uint64) {

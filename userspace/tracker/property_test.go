@@ -335,7 +335,7 @@ func sameLook(a, b *Conn) bool {
 // setProgress sets what the kernel, for which from stands, knows of a direction.
 func setProgress(f *Flow[flow.Key, int], d flow.Direction, from *Conn) {
 	e := &from.end[d]
-	f.SetProgress(d, Progress{Max: e.max, Ack: e.ack, Last: e.last, Window: e.window, HasACK: e.has(hasACK)})
+	f.SetProgress(d, Progress{Max: e.max, Ack: e.ack, Last: from.last(flow.Side(d)), Window: e.window, HasACK: e.has(hasACK)})
 	if from.d != nil {
 		often := &from.d.side[d].often
 		f.SetRepeats(d, often[0], often[letterT-letterW])

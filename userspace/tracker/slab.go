@@ -9,7 +9,7 @@ type slab[K comparable, S any] struct {
 }
 
 const (
-	chunkBits = 8
+	chunkBits = 10 // so that chunks are whole pages, whatever the size of a flow
 	chunkLen  = 1 << chunkBits
 )
 

@@ -236,13 +236,13 @@ func (t *Table[K, S]) admit(in *Input[K]) *Flow[K, S] {
 	f := t.slab.take()
 	t.created++
 	f.Key, f.proto, f.ports = in.Key, in.Proto, in.Ports
-	f.seq = t.created
+	seq := t.created
 	if in.Number != 0 {
-		f.seq = in.Number
+		seq = in.Number
 	}
 	f.first, f.last = in.Time, in.Time
 	f.flags |= live
-	f.id = t.newID(f)
+	f.id = t.newID(f, seq)
 	t.face(f, in)
 	if t.newState != nil {
 		f.State = t.newState(in.Key)
@@ -251,19 +251,28 @@ func (t *Table[K, S]) admit(in *Input[K]) *Flow[K, S] {
 	t.counters.Created[in.Proto.L4()]++
 	t.index.insert(t.hash(&f.Key), f.slot)
 	if t.ranking {
-		t.oldest.set(entry{f.last, f.seq, f.slot})
+		t.oldest.set(entry{f.last, seq, f.slot})
 	}
 	return f
 }
 
 // newID joins the run's seed, the flow's number and its key. For one key numbers
 // never give the same ID twice.
-func (t *Table[K, S]) newID(f *Flow[K, S]) uint64 {
-	var h uint64
-	if t.idHash != nil {
-		h = t.idHash(&f.Key)
+func (t *Table[K, S]) newID(f *Flow[K, S], seq uint64) uint64 {
+	return mix(seq^mix(t.opts.Seed)) ^ t.keyPart(f)
+}
+
+// seq returns the flow's number, which newID made its ID of.
+func (t *Table[K, S]) seq(f *Flow[K, S]) uint64 {
+	return unmix(f.id^t.keyPart(f)) ^ mix(t.opts.Seed)
+}
+
+// keyPart is what the key adds to a flow's ID.
+func (t *Table[K, S]) keyPart(f *Flow[K, S]) uint64 {
+	if t.idHash == nil {
+		return 0
 	}
-	return mix(f.seq^mix(t.opts.Seed)) ^ h
+	return t.idHash(&f.Key)
 }
 
 // face says who the initiator of a new flow is.

@@ -25,8 +25,8 @@ func tickOf(t flow.Timestamp) int64 { return int64(t) >> tickShift }
 type timers struct {
 	now    int64 // the tick at hand
 	heads  [wheelTicks]uint32
-	links  []link // by slot
-	parked int    // flows in the wheel
+	links  links // by slot
+	parked int   // flows in the wheel
 	due    queue
 	wake   flow.Timestamp // nothing is due before
 }
@@ -34,6 +34,18 @@ type timers struct {
 // A link holds a flow's neighbours in a list of the wheel, as slot + 1, and which
 // list that is, + 1.
 type link struct{ prev, next, list uint32 }
+
+// Links are held in chunks like the flows of a slab, so that there are no more than those.
+type links struct{ chunks []*[chunkLen]link }
+
+// reach makes room for slot.
+func (l *links) reach(slot uint32) {
+	for int(slot>>chunkBits) >= len(l.chunks) {
+		l.chunks = append(l.chunks, new([chunkLen]link))
+	}
+}
+
+func (l *links) at(slot uint32) *link { return &l.chunks[slot>>chunkBits][slot%chunkLen] }
 
 func (t *timers) empty() bool { return t.parked == 0 && t.due.len() == 0 }
 
@@ -45,9 +57,7 @@ func (t *timers) start(now flow.Timestamp) {
 
 // set sets the timer of e.slot.
 func (t *timers) set(e entry) {
-	for int(e.slot) >= len(t.links) {
-		t.links = append(t.links, link{})
-	}
+	t.links.reach(e.slot)
 	tick := tickOf(e.at)
 	if tick <= t.now {
 		t.unlink(e.slot)
@@ -57,7 +67,7 @@ func (t *timers) set(e entry) {
 	}
 	t.due.remove(e.slot)
 	list := uint32(min(tick, t.now+wheelTicks-1)) % wheelTicks
-	if t.links[e.slot].list != list+1 {
+	if t.links.at(e.slot).list != list+1 {
 		t.unlink(e.slot)
 		t.link(e.slot, list)
 	}
@@ -73,27 +83,27 @@ func (t *timers) remove(slot uint32) {
 func (t *timers) link(slot, list uint32) {
 	next := t.heads[list]
 	if next != 0 {
-		t.links[next-1].prev = slot + 1
+		t.links.at(next - 1).prev = slot + 1
 	}
-	t.links[slot] = link{next: next, list: list + 1}
+	*t.links.at(slot) = link{next: next, list: list + 1}
 	t.heads[list] = slot + 1
 	t.parked++
 }
 
 func (t *timers) unlink(slot uint32) {
-	l := t.links[slot]
+	l := *t.links.at(slot)
 	if l.list == 0 {
 		return
 	}
 	if l.prev != 0 {
-		t.links[l.prev-1].next = l.next
+		t.links.at(l.prev - 1).next = l.next
 	} else {
 		t.heads[l.list-1] = l.next
 	}
 	if l.next != 0 {
-		t.links[l.next-1].prev = l.prev
+		t.links.at(l.next - 1).prev = l.prev
 	}
-	t.links[slot] = link{}
+	*t.links.at(slot) = link{}
 	t.parked--
 }
 
@@ -133,7 +143,7 @@ func (t *timers) turn(to int64, fresh func(slot uint32) entry) {
 func (t *timers) open(list uint32, fresh func(slot uint32) entry) {
 	for at := t.heads[list]; at != 0; {
 		slot := at - 1
-		at = t.links[slot].next
+		at = t.links.at(slot).next
 		t.set(fresh(slot))
 	}
 }

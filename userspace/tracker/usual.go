@@ -21,10 +21,10 @@ func (c *Conn) usual(side flow.Side, s *flow.Segment) bool {
 	me.flags |= s.Flags
 	c.measureUsual(side, s)
 	if s.Len > 0 {
-		c.events = c.events.with(side, s.Flags, true)
+		c.d.events = c.d.events.with(side, s.Flags, true)
 	}
 	me.max = s.Seq + flow.Seq(s.Len)
-	me.last, me.window = s.Seq, s.Window
+	me.window, c.d.side[side].latest = s.Window, s.Seq
 	me.learnACK(s.Ack, peer)
 	return true
 }
