@@ -101,7 +101,7 @@ static __always_inline __u64 out_counted(const struct fs_out *o, __u32 size)
 
 	if (o->head->cap_len)
 		fs_count(FS_COUNT_RING_PAYLOAD, 1, o->head->cap_len);
-	if (lost && *lost)
+	if (lost && *lost && o->head->kind != FS_RECORD_RTT)
 		*lost = 0;
 	if (!fs_wake_records || !t)
 		return BPF_RB_NO_WAKEUP;
@@ -412,6 +412,7 @@ static __always_inline void fs_emit_rtt(const struct fs_out *o, __u64 rtt)
 	out_begin(o, r, FS_RECORD_RTT);
 	r->dir ^= 1;
 	r->payload_len = 0;
+	r->lost = 0;	/* of the packet's direction: the next record about it tells */
 	r->seq = rtt >> 32;
 	r->ack = rtt;
 	if (!put(o, 0, 0, FS_BETWEEN_NOTHING, sizeof(*r)))

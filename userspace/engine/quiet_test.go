@@ -19,7 +19,7 @@ func TestQuiet(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	var packets []packettest.Packet
 	for port := 1000; port < 1200; port++ {
-		packets = append(packets, conversation(port*7, r)...)
+		packets = append(packets, conversation(port*7, r, true)...)
 	}
 	frames := packettest.Trace(packets...)
 	goes, kernel := inGo(frames), inKernelWith(t, xdp.Options{TCP: xdp.Quiet | xdp.NoPayload}, frames)

@@ -43,7 +43,7 @@ func countOf(f *xdp.Flow) (c pipeline.KernelCount) {
 		}
 		c.Quality[d] = pipeline.DirQuality{
 			ZeroWindows: n.ZeroWindows, DuplicateACKs: n.DuplicateACKs, RTT: n.RTT,
-			NextSeq: n.NextSeq, ZeroPackets: n.ZeroPackets, Retransmissions: n.Retransmissions,
+			NextSeq: n.NextSeq, LostBytes: n.LostBytes, ISN: n.ISN, HasSYN: n.HasSYN, ZeroPackets: n.ZeroPackets, Retransmissions: n.Retransmissions,
 		}
 		c.Lost = c.Lost || n.Lost
 		if n.Packets == 0 {
@@ -155,7 +155,7 @@ func (c *carrier) record(r *xdp.Record) {
 	}
 	c.p = pipeline.KernelPacket{
 		Handle: pipeline.Handle(r.Handle), HasFlow: r.HasFlow, Dir: r.Dir, Time: r.Time,
-		Seg: r.Segment, PayloadLen: r.PayloadLen, Lost: r.Lost,
+		Seg: r.Segment, PayloadLen: r.PayloadLen, Lost: r.Lost, LostBytes: r.LostBytes,
 		Unseen: c.quiet,
 	}
 	switch r.Kind {

@@ -82,6 +82,9 @@ type Segment struct {
 	// Capture is true when payload missing from Data was on the wire but lost
 	// on the way up, and so is a capture gap rather than one of the network.
 	Capture bool
+	// Lost is how much payload of this side was on the wire since its segment
+	// before but lost on the way up, segment and all.
+	Lost uint32
 	// Unwanted is true when the payload was left out on purpose: a verdict
 	// or a spent budget.
 	Unwanted bool

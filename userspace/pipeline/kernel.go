@@ -42,6 +42,9 @@ type DirQuality struct {
 	// How far the direction has got: the end of its highest segment, and how many
 	// packets had window 0 or were sent before, for the letters of the history.
 	NextSeq                      flow.Seq
+	LostBytes                    uint32 // of payload, in records since the last one
+	ISN                          flow.Seq
+	HasSYN                       bool // ISN holds
 	ZeroPackets, Retransmissions uint64
 }
 
@@ -84,8 +87,9 @@ type KernelPacket struct {
 	Fragment         *KernelFragment // set for a fragment
 	PayloadLen       int
 	// Lost says that the ring was full for a packet of this direction since the
-	// record before.
-	Lost bool
+	// record before, LostBytes how much payload that was.
+	Lost      bool
+	LostBytes uint32
 	// Unseen says that TCP segments without news do not come up.
 	Unseen bool
 }
@@ -156,7 +160,7 @@ const (
 func NewKernelDriver(opt Options[flow.Key], kernel KernelTable, immediate bool) *KernelDriver {
 	d := &KernelDriver{kernel: kernel, immediate: immediate, settleAt: max(minEndings, opt.MaxFlows/spareShare)}
 	d.w = newWorker(opt, d.refresh)
-	d.w.onEnd = d.onEnd
+	d.w.onEnd, d.w.closing = d.onEnd, d.tellLost
 	d.w.kernel = d.read
 	d.w.sum.Engine = "kernel"
 	if opt.Extractor == nil {
@@ -217,6 +221,8 @@ func (d *KernelDriver) payload(f *tracked[flow.Key], p *KernelPacket) {
 	w, side := d.w, f.Side(p.Dir)
 	if p.Lost {
 		w.sess.lost |= flow.LostRing
+		f.State.lostBytes[p.Dir] += p.LostBytes
+		d.begin(f, p)
 	}
 	w.sess.partial = w.sess.partial || p.Lost
 	w.sess.unseen = w.sess.unseen || p.Seg != nil && p.Unseen
@@ -225,6 +231,7 @@ func (d *KernelDriver) payload(f *tracked[flow.Key], p *KernelPacket) {
 		fr := p.Fragment.fragment(p.Time)
 		w.fragment(&fr, f, p.Dir)
 	case p.Seg != nil:
+		p.Seg.Lost, f.State.lostBytes[p.Dir] = f.State.lostBytes[p.Dir], 0
 		w.segment(side, p.Seg)
 	case p.Cut:
 		w.datagramCut()
@@ -384,6 +391,37 @@ func (d *KernelDriver) RTT(h Handle, dir flow.Direction, sample time.Duration) {
 		f.State.longRTT = new([2]flow.RTT)
 	}
 	f.State.longRTT[dir].Take(sample)
+}
+
+// begin tells a stream where it begins, in case its SYN is among what found the ring full.
+func (d *KernelDriver) begin(f *tracked[flow.Key], p *KernelPacket) {
+	if p.Seg == nil || f.State.closed || !d.kernel.Read(p.Handle, &d.total) {
+		return
+	}
+	if q := &d.total.Quality[p.Dir]; q.HasSYN {
+		d.w.streams().asm.Began(f.Side(p.Dir), q.ISN+1)
+	}
+}
+
+// tellLost tells the streams of the flow in hand, which are about to close, what found
+// the ring full and no record told of.
+func (d *KernelDriver) tellLost(f *tracked[flow.Key]) {
+	s := f.State
+	if s.proto != flow.ProtoTCP || !s.known || s.spilled || !d.kernel.Read(s.handle, &d.total) {
+		return
+	}
+	for dir := range flow.Direction(2) {
+		q := &d.total.Quality[dir]
+		n := q.LostBytes + s.lostBytes[dir]
+		if n == 0 {
+			continue
+		}
+		asm, side := &d.w.streams().asm, f.Side(dir)
+		if q.HasSYN {
+			asm.Began(side, q.ISN+1)
+		}
+		asm.Unseen(d.w.shared, side, q.NextSeq, n)
+	}
 }
 
 func setCounters(f *tracked[flow.Key], c *KernelCount) {

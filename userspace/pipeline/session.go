@@ -21,6 +21,8 @@ type session struct {
 	udp    *udpSession // once a datagram came
 	handle Handle      // of the kernel engine
 	told   bool        // the kernel knows that the session is over
+	// lostBytes of payload found the ring full, by direction, and no segment has told yet.
+	lostBytes [2]uint32
 	// verdicts are what the kernel was told, by direction.
 	verdicts [2]Verdict
 	spilled  bool    // the flow has no entry in the kernel's table

@@ -32,6 +32,9 @@ type worker[K comparable] struct {
 	// onEnd, if set, takes a flow that ended in place of the handler: counters
 	// that are elsewhere have to be fetched first.
 	onEnd func(f *tracked[K], reason flow.EndReason)
+	// closing, if set, tells the streams of the flow in hand, before they close, what of
+	// them did not get here.
+	closing func(f *tracked[K])
 	// refresh, if set, fetches counters that are elsewhere.
 	refresh func(f *tracked[K])
 	// kernel, if set, returns what the kernel counted of a flow, nil if nothing.
@@ -99,13 +102,7 @@ func reasonOf(s flow.State) flow.EndReason {
 
 // segment hands one TCP packet of the flow in hand to its streams.
 func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
-	t := w.sess.tcp
-	if t == nil {
-		t = &tcpSession{initiator: w.cur.InitiatorDir()}
-		w.sess.tcp = t
-		w.startStreams(t)
-	}
-	t.orient(w.cur.InitiatorDir())
+	t := w.streams()
 	if seg.Capture && seg.Len > len(seg.Data) && !w.sess.closed && (t.hash != nil || !t.asm.Skipping(side)) {
 		w.sess.lost |= flow.LostSnaplen
 	}
@@ -122,6 +119,18 @@ func (w *worker[K]) segment(side flow.Side, seg *flow.Segment) {
 	if t.asm.Overflowed() {
 		w.table.CloseFlow(w.cur, flow.EndBufferOverflow)
 	}
+}
+
+// streams returns the streams of the flow in hand.
+func (w *worker[K]) streams() *tcpSession {
+	t := w.sess.tcp
+	if t == nil {
+		t = &tcpSession{initiator: w.cur.InitiatorDir()}
+		w.sess.tcp = t
+		w.startStreams(t)
+	}
+	t.orient(w.cur.InitiatorDir())
+	return t
 }
 
 // startStreams sets up the streams of a flow: hashes when asked for, and no payload at
@@ -340,6 +349,9 @@ func (w *worker[K]) closeStreams(reason flow.EndReason) {
 		return
 	}
 	s.closed = true
+	if w.closing != nil {
+		w.closing(w.cur)
+	}
 	if s.tcp != nil {
 		s.tcp.asm.Close(w.shared, reason, w.ctx.Time, w)
 	}

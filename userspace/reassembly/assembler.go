@@ -74,6 +74,9 @@ func (o *op) segment(side flow.Side, s *flow.Segment) {
 	x.flags |= seen
 	x.countPacket()
 	y.countPacket()
+	if s.Flags&flow.SYN == 0 {
+		o.noteUnseen(x, s.Lost, s.Seq)
+	}
 	if s.Flags&flow.RST != 0 {
 		if s.Len > 0 {
 			o.more(x).rstData += int64(s.Len)
@@ -200,6 +203,7 @@ func (o *op) flush(side flow.Side) {
 		o.giveUp(side)
 	}
 	if !x.has(known | finSeen) {
+		o.flushUnseen(side)
 		return
 	}
 	switch hole := x.fin - x.next; {
@@ -210,7 +214,7 @@ func (o *op) flush(side flow.Side) {
 		o.more(x).missed += hole
 		x.pass(hole)
 	default:
-		o.gap(side, hole, flow.GapNetwork)
+		o.missing(side, hole)
 	}
 }
 

@@ -76,7 +76,7 @@ func (x *stream) outOfWindow(s *flow.Segment, off int64) bool {
 	if off == x.next || !x.has(winKnown|ackSeen) {
 		return false
 	}
-	return off > max(x.ack, x.next)+2*max(int64(x.win), minWindow)
+	return off > max(x.ack, x.next)+x.unseen()+2*max(int64(x.win), minWindow)
 }
 
 // oldStamp reports whether s is dropped for its timestamp (RFC 7323 §5).

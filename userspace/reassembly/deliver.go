@@ -42,6 +42,22 @@ func (x *stream) pass(n int64) {
 	x.max = max(x.max, x.next)
 }
 
+// missing passes over a hole of n bytes: what was lost on the way here, if any was, and
+// what was never seen.
+func (o *op) missing(side flow.Side, n int64) {
+	x := o.stream(side)
+	if k := x.takeUnseen(n); k > 0 {
+		o.gap(side, k, flow.GapCapture)
+		n -= k
+	}
+	switch {
+	case x.has(skipping): // since then
+		x.skip(x.next + n)
+	case n > 0:
+		o.gap(side, n, flow.GapNetwork)
+	}
+}
+
 // gap passes over n bytes that will never come.
 func (o *op) gap(side flow.Side, n int64, cause flow.GapCause) {
 	x := o.stream(side)

@@ -27,7 +27,7 @@ func (o *op) giveUpDue(side flow.Side) {
 	x := o.stream(side)
 	for x.held != nil && !x.any(skipping|synData) {
 		o.settle(x)
-		if !o.due(x, o.stream(side.Other()).has(seen)) {
+		if !x.allUnseen() && !o.due(x, o.stream(side.Other()).has(seen)) {
 			return
 		}
 		o.giveUp(side)
@@ -66,7 +66,7 @@ func (o *op) giveUp(side flow.Side) {
 	x := o.stream(side)
 	x.flags &^= synData
 	if hole := x.held.pieces[0].from - x.next; hole > 0 {
-		o.gap(side, hole, flow.GapNetwork)
+		o.missing(side, hole)
 	}
 	o.drain(side)
 }

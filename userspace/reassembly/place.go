@@ -33,6 +33,7 @@ func (o *op) place(side flow.Side, s *flow.Segment, off int64) {
 			return
 		}
 	}
+	x.forgetUnseen(s, off)
 	var t tally
 	old := min(max(x.next-off, 0), end-off)
 	t.old, t.whole = old, old == end-off
@@ -148,7 +149,7 @@ func (o *op) passOver(side flow.Side, in *incoming) {
 			to = min(to, x.held.pieces[0].from)
 		}
 		if hole := in.from - x.next; hole > 0 {
-			o.gap(side, hole, flow.GapNetwork)
+			o.missing(side, hole)
 		} else {
 			o.hand(side, in.kind, nil, to-x.next)
 		}

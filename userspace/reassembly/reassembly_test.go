@@ -95,6 +95,7 @@ func (c *conn) open() *conn { return c.run("S <SA A") }
 //
 //	"12:abc" payload abc at offset 12 (offsets from the ISN: 1 is the first byte)
 //	"S", "SA", "A", "5:abc/FA" flags; payload has PA when none are given
+//	"unseen=5" prefix: five bytes of payload were lost before the segment
 //	"ack=7 "prefix for the ACK number, as an offset of the peer; "win=", "urg=", "ts="
 //	"<…" the same from the responder
 //	"+50ms" lets time pass; "lost:5:3" three bytes at 5 that were not captured
@@ -129,6 +130,8 @@ func (c *conn) word(w string, seg *flow.Segment) bool {
 		n, err := strconv.ParseInt(v, 10, 64)
 		c.check(w, err)
 		switch k {
+		case "unseen":
+			seg.Lost = uint32(n)
 		case "ack":
 			seg.Ack, seg.MSS = flow.Seq(n), 1 // MSS marks that it is set
 		case "win":

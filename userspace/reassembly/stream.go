@@ -14,7 +14,7 @@ const (
 	maxCandidates = 4
 )
 
-type streamFlags uint16
+type streamFlags uint32
 
 const (
 	known      streamFlags = 1 << iota // base is set
@@ -33,6 +33,7 @@ const (
 	probed                             // the byte before max came as a zero-window probe
 	stamped                            // tsVal means something
 	watermark                          // held data passed the watermark
+	lossy                              // more.unseen is not 0
 )
 
 // A stream is one direction of a flow: what one side sends. Offsets count from the
@@ -65,6 +66,8 @@ type more struct {
 	outOfOrder, outOfWindow, dropped, droppedOversize int64
 	conflict, nullFlags, oldStamps, rstData           int64
 	keepalives, probes                                int64
+
+	unseen, seenTo int64 // bytes lost on the way here; up to where there were any
 
 	candidates [maxCandidates]flow.Seq // possible bases, the chosen one too
 	candidateN uint8

@@ -3,7 +3,7 @@ package reassembly
 import "github.com/flowscope/flowscope-xdp/userspace/flow"
 
 const (
-	usualMask = known | seen | choice | synData | finSeen | ended | skipping | winZero | probed
+	usualMask = known | seen | choice | synData | finSeen | ended | skipping | winZero | probed | lossy
 	usualWant = known | seen
 	usualPeer = choice | synData
 
@@ -49,7 +49,7 @@ func (x *stream) usualSkipped(y *stream, s *flow.Segment) bool {
 
 // usual reports whether neither the header of s nor the options ask for more care.
 func (sh *Shared) usual(x *stream, s *flow.Segment) bool {
-	return s.Flags&usualFlags == flow.ACK && len(s.Data) == s.Len &&
+	return s.Flags&usualFlags == flow.ACK && len(s.Data) == s.Len && s.Lost == 0 &&
 		sh.keepMask < 0 && (x.more == nil || x.more.urgents == 0) &&
 		(s.Options&flow.OptTimestamps == 0 || sh.opt.PAWS != PAWSStrict)
 }

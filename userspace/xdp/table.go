@@ -345,6 +345,9 @@ type Counts struct {
 	// or before. Each stays at 65 535 once there; DuplicateACKs does not.
 	ZeroWindows, ZeroPackets, Retransmissions, DuplicateACKs uint64
 	RTT                                                      flow.RTT // without samples of 4.29 s or more, which records bring
+	// ISN is the sequence number of the first SYN, if there was one.
+	ISN    flow.Seq
+	HasSYN bool
 	// LostBytes of payload, and Lost records, found the ring full since the last
 	// record of the direction.
 	LostBytes uint32
@@ -384,6 +387,7 @@ func (t *Table) counts(p place, d int, c *Counts) {
 	c.NextSeq = flow.Seq(atomic.LoadUint32(&n.NextSeq))
 	c.ZeroWindows, c.ZeroPackets = uint64(cold.ZeroWindows), uint64(cold.ZeroPackets)
 	c.Retransmissions, c.DuplicateACKs = uint64(cold.Retransmissions), uint64(atomic.LoadUint32(&cold.DuplicateAcks))
+	c.ISN, c.HasSYN = flow.Seq(cold.Isn), atomic.LoadUint64(&p.cold.Tcp)>>d&uint64(gen.BPFFsTcpFS_TCP_SYN) != 0
 	c.LostBytes, c.Lost = lost(atomic.LoadUint32(&cold.Lost))
 	c.RTT = flow.RTT{
 		Min: time.Duration(cold.RttMin), Max: time.Duration(cold.RttMax),
