@@ -3,6 +3,7 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -127,13 +128,14 @@ func (e *Engine) loadMaps(spec *ebpf.CollectionSpec) error {
 		spec.Maps["spill"].Contents = nil // what is in there counts
 	}
 	replace := map[string]*ebpf.Map{}
-	for name, m := range pinned {
-		if s := spec.Maps[name]; s == nil {
+	for _, name := range slices.Sorted(maps.Keys(pinned)) {
+		if spec.Maps[name] == nil {
 			continue
-		} else if err := s.Compatible(m); err != nil {
-			return fmt.Errorf("%s in %s is not what the abi map says: %w", name, e.opt.Pin, err)
 		}
-		replace[name] = m
+		if err := fits(spec, name, pinned[name]); err != nil {
+			return e.pins.mend(err)
+		}
+		replace[name] = pinned[name]
 	}
 	e.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace})
 	if err != nil {

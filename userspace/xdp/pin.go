@@ -19,6 +19,9 @@ import (
 // so that who finds it finds all. docs/abi.md describes them.
 var sharedMaps = []string{"flows4", "flows6", "cold4", "cold6", "spill", "spill_0", "spill_1", "counters", "ledger", "abi"}
 
+// tableMaps are those that are memory of whoever reads them.
+var tableMaps = []string{"flows4", "flows6", "cold4", "cold6"}
+
 // privateMaps are pinned besides, so that nothing is lost when another process goes on: made
 // anew when they are not there. Rings and links come on top.
 var privateMaps = []string{"fragments", "rings"}
@@ -126,10 +129,15 @@ func (f *folder) readABI() error {
 		return err
 	}
 	if err := checkABI(&f.abi); err != nil {
-		return fmt.Errorf("%w: go on with the program that made them, or remove them: rm -r %s", err, f.path)
+		return f.mend(err)
 	}
 	f.old, f.kept = true, true
 	return nil
+}
+
+// mend adds the way out to what is wrong with the maps that are there.
+func (f *folder) mend(err error) error {
+	return fmt.Errorf("%w: go on with the program that made them, or remove them: rm -r %s", err, f.path)
 }
 
 func (f *folder) file(name string) string { return filepath.Join(f.path, name) }

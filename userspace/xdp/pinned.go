@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // Pinned is a flow table that another process has pinned and goes on counting in. It is
-// read only: the maps are opened so that the kernel refuses everything else.
+// read only: the kernel refuses everything else.
 type Pinned struct {
 	abi   gen.BPFFsAbi
 	maps  map[string]*ebpf.Map
@@ -46,22 +47,36 @@ func (p *Pinned) open(path string) error {
 		}
 	}
 	if err := p.checkSizes(); err != nil {
+		return fmt.Errorf("%w: read them with the program that made them", err)
+	}
+	return p.mapTable()
+}
+
+// mapTable maps the table for reading, and gives its descriptors up: the kernel maps memory
+// through none that may only read. What was mapped without PROT_WRITE stays so.
+func (p *Pinned) mapTable() (err error) {
+	if p.table, err = newTable(p.maps, newClock(false), spread{}, true); err != nil {
 		return err
 	}
-	p.table, err = newTable(p.maps, newClock(false), spread{}, true)
-	return err
+	var errs []error
+	for _, name := range tableMaps {
+		errs = append(errs, p.maps[name].Close())
+		delete(p.maps, name)
+	}
+	return errors.Join(errs...)
 }
 
 func (p *Pinned) openMap(path, name string) error {
 	if p.maps[name] != nil {
 		return nil
 	}
-	m, err := ebpf.LoadPinnedMap(filepath.Join(path, name), &ebpf.LoadPinOptions{ReadOnly: true})
+	readOnly := !slices.Contains(tableMaps, name)
+	m, err := ebpf.LoadPinnedMap(filepath.Join(path, name), &ebpf.LoadPinOptions{ReadOnly: readOnly})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no map %s: is run --pin %s going on?", name, path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: %s may not be read: run as root, or have root allow it (chmod and chgrp %s and the maps in it); where unprivileged eBPF is off some kernels ask for CAP_BPF, too", ErrNotPermitted, name, path)
+		return fmt.Errorf("%w: %s may not be read: run as root, or have CAP_BPF and be the owner of %s", ErrNotPermitted, name, path)
 	case err != nil:
 		return fmt.Errorf("open %s: %w", name, err)
 	}
@@ -76,10 +91,18 @@ func (p *Pinned) checkSizes() error {
 		return err
 	}
 	setSizes(spec, &p.abi)
-	for _, name := range []string{"flows4", "flows6", "cold4", "cold6"} {
-		if err := spec.Maps[name].Compatible(p.maps[name]); err != nil {
-			return fmt.Errorf("%s is not what the abi map says: %w", name, err)
+	for _, name := range tableMaps {
+		if err := fits(spec, name, p.maps[name]); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// fits compares a map with what its spec says. The error is one line.
+func fits(spec *ebpf.CollectionSpec, name string, m *ebpf.Map) error {
+	if err := spec.Maps[name].Compatible(m); err != nil {
+		return fmt.Errorf("%s is not what the abi map says: %w", name, err)
 	}
 	return nil
 }
