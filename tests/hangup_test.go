@@ -4,21 +4,37 @@ package tests
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/flowscope/flowscope-xdp/tests/needs"
 )
 
+// hearing returns the program, which hears SIGHUP also where this process was told to ignore
+// it (nohup): a signal that is handled here has its default in a child. It is killed after
+// a minute.
+func hearing(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(c) })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return exec.CommandContext(ctx, binary, args...)
+}
+
 // TestHangupRefused sends SIGHUP to a program without a terminal: it says so and goes on.
 func TestHangupRefused(t *testing.T) {
-	cmd := exec.Command(binary, "replay", "-", "--events", "summary", "--metrics", "127.0.0.1:0")
+	cmd := hearing(t, "replay", "-", "--events", "summary", "--metrics", "127.0.0.1:0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -54,7 +70,7 @@ func TestHangupOfTerminal(t *testing.T) {
 	n := network(t)
 	terminal, slave := pseudoTerminal(t)
 	var out strings.Builder
-	cmd := exec.Command(binary, "run", "-i", "r0", "--max-flows", "64", "--format", "jsonl")
+	cmd := hearing(t, "run", "-i", "r0", "--max-flows", "64", "--format", "jsonl")
 	cmd.Stdin, cmd.Stdout = slave, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	stderr, err := cmd.StderrPipe()
