@@ -18,6 +18,9 @@ type LiveOptions struct {
 	Load       xdp.Options
 	Interfaces []string
 	Mode       xdp.Mode
+	// CopyAll goes on copying payload that no session wants any more, to measure
+	// what verdicts are worth.
+	CopyAll bool
 }
 
 // A Live run watches interfaces. It belongs to one goroutine.
@@ -54,7 +57,7 @@ func NewLive(opt LiveOptions) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{kernel: k, table: kernelTable{e: k}, rec: opt.Pipeline.Metrics}
+	l := &Live{kernel: k, table: kernelTable{e: k, copyAll: opt.CopyAll}, rec: opt.Pipeline.Metrics}
 	l.measurer.kernel, l.interfaces = k, opt.Interfaces
 	l.driver = pipeline.NewKernelDriver(opt.Pipeline, &l.table, false)
 	l.carry.d, l.carry.quiet = l.driver, opt.Load.TCP&xdp.Quiet != 0
@@ -77,6 +80,9 @@ func (l *Live) DropCapabilities() error { return l.kernel.DropCapabilities() }
 
 // Memory returns the bytes of kernel memory that table and rings take.
 func (l *Live) Memory() int64 { return l.kernel.Memory() }
+
+// RunTime is that of [xdp.Engine].
+func (l *Live) RunTime() (runs uint64, total time.Duration, err error) { return l.kernel.RunTime() }
 
 // Run reads records and ends flows until ctx is done, then detaches the program, reads
 // what is left, and ends all flows. Flush writes out what was handed out, at least once a

@@ -8,9 +8,10 @@ import (
 
 // A kernelTable is the XDP program's table as a pipeline.KernelDriver wants it.
 type kernelTable struct {
-	e    *xdp.Engine
-	flow xdp.Flow
-	err  error // of waiting for programs to end
+	e       *xdp.Engine
+	flow    xdp.Flow
+	err     error // of waiting for programs to end
+	copyAll bool  // verdicts are not carried out
 	// flush, if set, writes out what was handed out; then places are given back only
 	// when the records of their flows are written.
 	flush  func() error
@@ -62,7 +63,9 @@ func (t *kernelTable) Close(h pipeline.Handle) { t.e.Table().Close(xdpHandle(h))
 
 // Verdict implements pipeline.KernelTable.
 func (t *kernelTable) Verdict(h pipeline.Handle, dir flow.Direction, v pipeline.Verdict) {
-	t.e.Table().SetControl(xdpHandle(h), dir, controlOf(v))
+	if !t.copyAll {
+		t.e.Table().SetControl(xdpHandle(h), dir, controlOf(v))
+	}
 }
 
 // controlOf are the control bits that carry out a verdict.
