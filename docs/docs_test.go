@@ -35,10 +35,23 @@ func TestGuide(t *testing.T) {
 	}
 }
 
+// TestABI holds the code in abi.md to the example, which tests/abi_test.go runs, and wants
+// the example to be short.
+func TestABI(t *testing.T) {
+	example := strings.ReplaceAll(read(t, "examples/pinned/main.go"), "\n\t", "\n")
+	block := codeBlock.FindStringSubmatch(read(t, "abi.md"))
+	if block == nil || !strings.Contains(example, block[1]) {
+		t.Errorf("not in the example: %q", block)
+	}
+	if n := strings.Count(block[1], "\n"); n > 32 {
+		t.Errorf("%d lines of code, want about 30", n)
+	}
+}
+
 // TestLinks holds that files and headings that documents link to exist.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
-	for _, name := range []string{"guide.md", "observability.md", "parity.md", "parser-guide.md"} {
+	for _, name := range []string{"abi.md", "guide.md", "observability.md", "parity.md", "parser-guide.md"} {
 		text := codeBlock.ReplaceAllString(read(t, name), "")
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			file := m[1]
