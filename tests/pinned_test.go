@@ -138,3 +138,57 @@ func checkResumed(t *testing.T, lines []line) {
 		t.Error("no flow is marked incomplete though the reader was killed")
 	}
 }
+
+// TestKilledRunWithAFullTable does the same where most flows find no place: what waits in
+// the spill maps is nobody's session's, and must be in some record too.
+func TestKilledRunWithAFullTable(t *testing.T) {
+	needs.Root(t)
+	n := network(t)
+	sent, err := n.CountBoth()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := bpfFolder(t)
+	args := []string{"run", "-i", "r0,r1", "--pin", dir, "--reuse", "--format", "jsonl", "--max-flows", "16"}
+	const sockets, each = 300, 3
+	var all strings.Builder
+	for range 2 {
+		var out bytes.Buffer
+		p, err := n.Router.Start(&out, binary, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		datagrams(t, n, sockets, each)
+		time.Sleep(1500 * time.Millisecond) // some accounts are taken by now
+		datagrams(t, n, sockets, each)
+		if err := p.Signal(os.Kill); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = p.Stop() // its error is that it was killed
+		datagrams(t, n, sockets, each)
+		all.WriteString(whole(out.Bytes()))
+	}
+	var out bytes.Buffer
+	p, err := n.Router.Start(&out, binary, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(settle)
+	if stderr, err := p.Stop(); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	count, err := sent.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := result{stdout: out.String()}.lines(t)
+	checkConservation(t, lines)
+	if lines[len(lines)-1].num("packets_spilled") == 0 {
+		t.Error("no packet was in the spill maps")
+	}
+	flows, err := testnet.ReadFlows(strings.NewReader(all.String() + out.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareCounts(t, testnet.BySender(flows), count)
+}
