@@ -131,6 +131,19 @@ func TestNoOutputDependsOnSweeps(t *testing.T) {
 	})
 }
 
+// TestHandshakeTimeoutOfLoneSegment: a segment that changes no state brings the shorter
+// timeout all the same.
+func TestHandshakeTimeoutOfLoneSegment(t *testing.T) {
+	tb := New(options{IdleHandshake: 5 * time.Second}, nil)
+	in := input(tcp, 1, flow.Forward, 0)
+	in.Seg = &flow.Segment{}
+	in.Seg.Flags = flow.ACK
+	tb.Finish(tb.Observe(in), in)
+	if tb.Sweep(flow.Timestamp(6 * time.Second)); tb.Len() != 0 {
+		t.Errorf("%d flows after 6 s, want none", tb.Len())
+	}
+}
+
 // TestSwappedEndpointsSwapSides is property P8: what is said of sides does not depend
 // on which endpoint comes first in the key.
 func TestSwappedEndpointsSwapSides(t *testing.T) {

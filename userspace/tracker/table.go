@@ -389,9 +389,10 @@ func (t *Table[K, S]) step(f *Flow[K, S], in *Input[K]) {
 	if f.conn.d == nil && (f.has(tcpStepped) || !plainSYN(s)) {
 		t.attach(f)
 	}
+	first := !f.has(tcpStepped) // from here on the timeout of the handshake counts
 	f.flags |= tcpStepped
 	ch := f.conn.step(side, s)
-	if ch.From == ch.To && ch.Notes == 0 {
+	if ch.From == ch.To && ch.Notes == 0 && !first {
 		return
 	}
 	t.change(f, &ch, in.Time)
