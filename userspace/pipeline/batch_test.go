@@ -10,9 +10,8 @@ import (
 	"github.com/flowscope/flowscope-xdp/userspace/pipeline"
 )
 
-// manyFlows returns a driver with n open flows and a bare ACK of each.
-func manyFlows(n int) (*pipeline.SessionDriver[flow.Key], []packet.View) {
-	d := pipeline.NewSessionDriver(pipeline.Options[flow.Key]{Extractor: packet.FiveTuple{}})
+// handshakes gives the handshakes of n flows to track, and returns a bare ACK of each.
+func handshakes(n int, track func(*packet.View)) []packet.View {
 	acks := make([]packet.View, n)
 	for i := range acks {
 		from, to := fmt.Sprintf("10.%d.%d.1:%d", i>>8&255, i&255, 1024+i>>16), "10.255.255.254:443"
@@ -22,10 +21,16 @@ func manyFlows(n int) (*pipeline.SessionDriver[flow.Key], []packet.View) {
 			packettest.TCP(from, to).Flags("A").Seq(1001).Ack(5001),
 		} {
 			acks[i] = packettest.Trace(p)[0]
-			d.Track(&acks[i])
+			track(&acks[i])
 		}
 	}
-	return d, acks
+	return acks
+}
+
+// manyFlows returns a driver with n open flows and a bare ACK of each.
+func manyFlows(n int) (*pipeline.SessionDriver[flow.Key], []packet.View) {
+	d := pipeline.NewSessionDriver(pipeline.Options[flow.Key]{Extractor: packet.FiveTuple{}})
+	return d, handshakes(n, d.Track)
 }
 
 func TestBatchAllocatesNothing(t *testing.T) {

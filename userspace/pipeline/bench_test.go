@@ -85,18 +85,7 @@ func BenchmarkTrack(b *testing.B) {
 	for _, flows := range []int{1, 10_000} {
 		b.Run(fmt.Sprintf("flows=%d", flows), func(b *testing.B) {
 			d := pipeline.NewFlowDriver(flowOptions{Options: pipeline.Options[flow.Key]{Extractor: packet.FiveTuple{}}})
-			frames := make([]packet.View, flows)
-			for i := range frames {
-				from, to := fmt.Sprintf("10.%d.%d.1:%d", i>>8, i&255, 1024+i), "10.255.255.254:443"
-				for _, p := range []packettest.Packet{
-					packettest.TCP(from, to).Flags("S").Seq(1000),
-					packettest.TCP(to, from).Flags("SA").Seq(5000).Ack(1001),
-					packettest.TCP(from, to).Flags("A").Seq(1001).Ack(5001),
-				} {
-					frames[i] = packettest.Trace(p)[0]
-					d.Track(&frames[i])
-				}
-			}
+			frames := handshakes(flows, d.Track)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				if i == flows {
