@@ -8,9 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/rlimit"
 
-	"github.com/flowscope/flowscope-xdp/tests/needs"
 	"github.com/flowscope/flowscope-xdp/tests/tcp/gen"
 	"github.com/flowscope/flowscope-xdp/userspace/flow"
 	"github.com/flowscope/flowscope-xdp/userspace/tracker"
@@ -25,15 +23,7 @@ var (
 // after each segment: any flags, either side, sequence numbers in order, behind, and
 // behind a loss. What the kernel judges more simply (bpf/tcp.h) is left out.
 func TestSteps(t *testing.T) {
-	needs.Root(t)
-	if err := rlimit.RemoveMemlock(); err != nil {
-		t.Fatal(err)
-	}
-	var objs gen.TCPObjects
-	if err := gen.LoadTCPObjects(&objs, nil); err != nil {
-		t.Fatal(err)
-	}
-	defer objs.Close()
+	objs := load(t)
 	w := newWalker(*stepSeed)
 	batch := new(gen.TCPWalk)
 	states := make([]flow.State, len(batch.Step))
@@ -44,7 +34,7 @@ func TestSteps(t *testing.T) {
 			states[i] = w.step(&batch.Step[i])
 			visits[states[i]]++
 		}
-		compareSteps(t, &objs, batch, states)
+		compareSteps(t, objs, batch, states)
 	}
 	for state, n := range visits {
 		if n < *stepCount/100 {

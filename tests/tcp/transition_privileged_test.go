@@ -20,6 +20,19 @@ const allFacts = tracker.ValidRST << 1
 
 // TestTransition compares every state, side, set of flags and set of facts.
 func TestTransition(t *testing.T) {
+	objs := load(t)
+	for state := flow.StateActive; state <= flow.StateReset; state++ {
+		for side := flow.Initiator; side <= flow.Responder; side++ {
+			for facts := tracker.Facts(0); facts < allFacts; facts++ {
+				compare(t, objs, state, side, facts)
+			}
+		}
+	}
+}
+
+// load loads the twin of the state machine.
+func load(t *testing.T) *gen.TCPObjects {
+	t.Helper()
 	needs.Root(t)
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
@@ -28,14 +41,8 @@ func TestTransition(t *testing.T) {
 	if err := gen.LoadTCPObjects(&objs, nil); err != nil {
 		t.Fatal(err)
 	}
-	defer objs.Close()
-	for state := flow.StateActive; state <= flow.StateReset; state++ {
-		for side := flow.Initiator; side <= flow.Responder; side++ {
-			for facts := tracker.Facts(0); facts < allFacts; facts++ {
-				compare(t, &objs, state, side, facts)
-			}
-		}
-	}
+	t.Cleanup(func() { objs.Close() })
+	return &objs
 }
 
 func compare(t *testing.T, objs *gen.TCPObjects, state flow.State, side flow.Side, facts tracker.Facts) {
